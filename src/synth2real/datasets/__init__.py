@@ -1,0 +1,1 @@
+"""Readers: the raw layout of each data set to frame sets."""

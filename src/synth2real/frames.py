@@ -1,0 +1,379 @@
+"""The on-disk contract: a *frame set* is a folder with ``frames.csv`` and any of ``images/``, ``labels/`` and ``instances/``.
+
+::
+
+    frames.csv                    frame_id, split, height, width; sorted by frame_id; one row a frame
+    images/<frame_id>.png|.jpg    RGB, 8 bit
+    labels/<frame_id>.png         uint8, Cityscapes label ids 0..33
+    instances/<frame_id>.png      uint16, Cityscapes instance ids: label_id * 1000 + n for things, label_id for stuff
+
+``frames.csv`` is written last, so a folder without it is unfinished. Every file is written to a temporary name and then
+renamed; every reader raises :class:`FrameError`, which names the file, what was expected, what was found and the remedy.
+"""
+
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8, UInt16
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from synth2real.label_space import NUM_LABEL_IDS
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+FRAMES_FILE = "frames.csv"
+_COLUMNS = ("frame_id", "split", "height", "width")
+_IMAGE_SUFFIXES = (".png", ".jpg")
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"IEND\xaeB`\x82"
+_JPEG_SIGNATURE = b"\xff\xd8"
+_JPEG_END = b"\xff\xd9"
+
+
+class FrameError(ValueError):
+    """A file or folder is not what the contract says; the message names it, the expectation, the finding and the remedy."""
+
+
+class Frame(NamedTuple):
+    """One row of ``frames.csv``."""
+
+    frame_id: str
+    split: str
+    height: int
+    width: int
+
+
+# --- Writing ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside ``path``; when the block ends well, it becomes ``path`` in one step.
+
+    Whoever is killed inside the block leaves ``path`` as it was. The file reaches the disk before it gets its name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes ``content`` so that ``path`` is at any moment either absent, old or whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, content: str) -> None:
+    """:func:`write_bytes` for UTF-8 text."""
+    write_bytes(path, content.encode())
+
+
+def _encode(path: Path, suffix: str, pixels: np.ndarray, parameters: Sequence[int]) -> None:
+    done, encoded = cv2.imencode(suffix, pixels, list(parameters))
+    if not done:
+        raise FrameError(f"{path}: could not encode an array of shape {pixels.shape} and dtype {pixels.dtype} as {suffix}.")
+    write_bytes(path, encoded.tobytes())
+
+
+def write_image(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
+    """Writes an RGB image: as PNG (lossless, lightly compressed) or, by the suffix, as JPEG of quality 95."""
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    if path.suffix == ".png":
+        _encode(path, ".png", bgr, (cv2.IMWRITE_PNG_COMPRESSION, 1))
+    else:
+        _encode(path, ".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, 95))
+
+
+def write_label(path: Path, label_ids: UInt8[np.ndarray, "height width"]) -> None:
+    """Writes a map of label ids 0..33 as 8-bit PNG.
+
+    Raises:
+        FrameError: If a value is above 33.
+    """
+    if label_ids.size and int(label_ids.max()) >= NUM_LABEL_IDS:
+        raise FrameError(f"{path}: label ids are 0..{NUM_LABEL_IDS - 1}, found {int(label_ids.max())}.")
+    _encode(path, ".png", label_ids, (cv2.IMWRITE_PNG_COMPRESSION, 3))
+
+
+def write_instances(path: Path, instance_ids: UInt16[np.ndarray, "height width"]) -> None:
+    """Writes a map of Cityscapes instance ids as 16-bit PNG."""
+    _encode(path, ".png", instance_ids, (cv2.IMWRITE_PNG_COMPRESSION, 3))
+
+
+def write_frames(root: Path, frames: Iterable[Frame]) -> None:
+    """Writes ``frames.csv``, sorted by frame id: the last act of whoever makes a frame set.
+
+    Raises:
+        FrameError: If there is no frame, or a frame id occurs twice or holds a path separator.
+    """
+    rows = sorted(frames)
+    if not rows:
+        raise FrameError(f"{root}: a frame set needs at least one frame; check the source folder and the chosen splits.")
+    seen: set[str] = set()
+    for row in rows:
+        if row.frame_id in seen:
+            raise FrameError(f"{root}: frame id {row.frame_id!r} occurs twice; ids must be unique over all splits.")
+        if not row.frame_id or "/" in row.frame_id or "\\" in row.frame_id:
+            raise FrameError(f"{root}: frame id {row.frame_id!r} must be a plain file name without path separators.")
+        seen.add(row.frame_id)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows(rows)
+    write_text(root / FRAMES_FILE, buffer.getvalue())
+
+
+# --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes; a missing file is a :class:`FrameError` that says so."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise FrameError(f"{path}: no such file. It is named by its frame set; prepare that data set again.") from None
+
+
+def _decode(path: Path, flags: int) -> np.ndarray:
+    content = read_bytes(path)
+    if content.startswith(_PNG_SIGNATURE):
+        whole = _PNG_END in content[-64:]
+    elif content.startswith(_JPEG_SIGNATURE):
+        whole = _JPEG_END in content[-64:]
+    else:
+        raise FrameError(
+            f"{path}: expected a PNG or JPEG file, found {len(content)} bytes starting with {content[:8]!r}. Restore the file."
+        )
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if whole else None
+    if pixels is None:
+        raise FrameError(f"{path}: the file is truncated or damaged ({len(content)} bytes). Download or write it again.")
+    return pixels
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+    """An RGB image from PNG or JPEG; grey files are repeated over three channels, alpha is dropped.
+
+    Raises:
+        FrameError: If the file is missing, no PNG or JPEG, or damaged.
+    """
+    return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def read_label(path: Path) -> UInt8[np.ndarray, "height width"]:
+    """A map of label ids.
+
+    Raises:
+        FrameError: If the file is missing or damaged, is not a single-channel 8-bit PNG, or holds a value above 33.
+    """
+    label_ids = read_index_map(path)
+    if int(label_ids.max()) >= NUM_LABEL_IDS:
+        raise FrameError(
+            f"{path}: expected Cityscapes label ids 0..{NUM_LABEL_IDS - 1}, found {int(label_ids.max())}. Train ids or another "
+            "data set's ids must pass through a reader of synth2real.datasets first."
+        )
+    return label_ids
+
+
+def read_index_map(path: Path) -> UInt8[np.ndarray, "height width"]:
+    """A single-channel 8-bit PNG as it is.
+
+    Raises:
+        FrameError: If the file is missing, damaged, or of another kind.
+    """
+    pixels = _decode(path, cv2.IMREAD_UNCHANGED)
+    if pixels.ndim != 2 or pixels.dtype != np.uint8:
+        raise FrameError(f"{path}: expected one channel of 8 bits, found {pixels.dtype} of shape {pixels.shape}: no label map.")
+    return pixels
+
+
+def read_instances(path: Path) -> UInt16[np.ndarray, "height width"]:
+    """A map of Cityscapes instance ids.
+
+    Raises:
+        FrameError: If the file is missing, damaged, not a single-channel 16-bit PNG, or holds a class above 33.
+    """
+    pixels = _decode(path, cv2.IMREAD_UNCHANGED)
+    if pixels.ndim != 2 or pixels.dtype != np.uint16:
+        raise FrameError(
+            f"{path}: expected one channel of 16 bits, found {pixels.dtype} of shape {pixels.shape}: no instance ids."
+        )
+    highest = int(pixels.max())
+    if highest // 1000 >= NUM_LABEL_IDS or NUM_LABEL_IDS <= highest < 1000:
+        raise FrameError(f"{path}: expected instance ids label_id * 1000 + n with label ids up to 33, found {highest}.")
+    return pixels
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """A frame set on disk, listed but not loaded. Make one with :func:`read_frames`."""
+
+    root: Path
+    frames: tuple[Frame, ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def split(self, *splits: str) -> "FrameSet":
+        """The frames of the named splits.
+
+        Raises:
+            FrameError: If there is none.
+        """
+        chosen = tuple(frame for frame in self.frames if frame.split in splits)
+        if not chosen:
+            present = sorted({frame.split for frame in self.frames})
+            raise FrameError(f"{self.root}: no frame of split {' or '.join(splits)}; it has {', '.join(present)}.")
+        return FrameSet(self.root, chosen)
+
+    @cached_property
+    def _image_paths(self) -> dict[str, Path]:
+        folder = self.root / "images"
+        return {path.stem: path for path in sorted(folder.iterdir())} if folder.is_dir() else {}
+
+    def image_path(self, frame: Frame) -> Path:
+        """Where the frame's image is.
+
+        Raises:
+            FrameError: If it has none.
+        """
+        path = self._image_paths.get(frame.frame_id)
+        if path is None or path.suffix not in _IMAGE_SUFFIXES:
+            raise FrameError(
+                f"{self.root / 'images'}: no image {frame.frame_id}.png or .jpg, though {FRAMES_FILE} lists it. "
+                "Run the stage that makes it again."
+            )
+        return path
+
+    def label_path(self, frame: Frame) -> Path:
+        """Where the frame's map of label ids is (or would be)."""
+        return self.root / "labels" / f"{frame.frame_id}.png"
+
+    def instances_path(self, frame: Frame) -> Path:
+        """Where the frame's map of instance ids is (or would be)."""
+        return self.root / "instances" / f"{frame.frame_id}.png"
+
+    def image(self, frame: Frame) -> UInt8[np.ndarray, "height width 3"]:
+        """The frame's RGB image, of the size that ``frames.csv`` names.
+
+        Raises:
+            FrameError: See :func:`read_image`; also if the size differs.
+        """
+        path = self.image_path(frame)
+        return self._checked(path, frame, read_image(path))
+
+    def label(self, frame: Frame) -> UInt8[np.ndarray, "height width"]:
+        """The frame's label ids.
+
+        Raises:
+            FrameError: See :func:`read_label`; also if the size differs.
+        """
+        path = self.label_path(frame)
+        return self._checked(path, frame, read_label(path))
+
+    def instances(self, frame: Frame) -> UInt16[np.ndarray, "height width"]:
+        """The frame's instance ids.
+
+        Raises:
+            FrameError: See :func:`read_instances`; also if the size differs.
+        """
+        path = self.instances_path(frame)
+        return self._checked(path, frame, read_instances(path))
+
+    @staticmethod
+    def _checked(path: Path, frame: Frame, pixels: np.ndarray) -> np.ndarray:
+        if pixels.shape[:2] != (frame.height, frame.width):
+            raise FrameError(
+                f"{path}: {FRAMES_FILE} says {frame.height}x{frame.width} (height x width), the file has "
+                f"{pixels.shape[0]}x{pixels.shape[1]}. Image and annotation must be of one size; prepare the data set again."
+            )
+        return pixels
+
+
+def read_frames(root: Path) -> FrameSet:
+    """Lists a frame set.
+
+    Args:
+        root: Its folder.
+
+    Raises:
+        FrameError: If the folder or its ``frames.csv`` is missing, empty, or not of the contract's form.
+    """
+    path = root / FRAMES_FILE
+    if not path.is_file():
+        raise FrameError(f"{root}: no {FRAMES_FILE}, so this is no finished frame set. Run the stage that makes it (dvc repro).")
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        header = tuple(next(reader, ()))
+        if header != _COLUMNS:
+            raise FrameError(f"{path}: expected the columns {','.join(_COLUMNS)}, found {','.join(header) or 'nothing'}.")
+        try:
+            frames = tuple(Frame(frame_id, split, int(height), int(width)) for frame_id, split, height, width in reader)
+        except ValueError as error:
+            raise FrameError(f"{path}: a row does not have frame_id,split,height,width ({error}).") from None
+    if not frames:
+        raise FrameError(f"{path}: lists no frame.")
+    return FrameSet(root, frames)
+
+
+# --- Work over many frames -------------------------------------------------------------------------------------------
+
+
+def map_frames(function: Callable[[Item], Result], items: Sequence[Item], *, workers: int, description: str) -> Iterator[Result]:
+    """``map(function, items)`` in order, over processes, with a progress bar; the first error stops it.
+
+    Args:
+        function: A picklable function (module level, or a partial of one).
+        items: What to call it with.
+        workers: Processes; 0 or 1 runs in this process.
+        description: What the progress bar says.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task: Any = progress.add_task(description, total=len(items))
+        if workers <= 1:
+            for item in items:
+                yield function(item)
+                progress.advance(task)
+            return
+        with ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=_one_thread) as pool:
+            try:
+                chunk = max(1, min(16, len(items) // (4 * workers)))
+                for result in pool.map(function, items, chunksize=chunk):
+                    yield result
+                    progress.advance(task)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)

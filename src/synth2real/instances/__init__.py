@@ -1,0 +1,1 @@
+"""Instance segmentation: detector, training and prediction."""

@@ -1,0 +1,77 @@
+"""Reads and validates one section of params.yaml; only stages import this.
+
+Every module keeps the frozen dataclass of its own settings, without defaults; params.yaml is the only home of values. A wrong
+key, type or range ends in a :class:`ParamsError` that names the dotted path, what was found and what is allowed.
+"""
+
+import dataclasses
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+Settings = TypeVar("Settings")
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class ParamsError(ValueError):
+    """params.yaml is missing, malformed, or holds a key or value that the settings do not allow."""
+
+
+def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """The whole file as plain dictionaries, read as YAML 1.2 (so ``2e-4`` is a number).
+
+    Raises:
+        ParamsError: If the file is missing or not valid YAML.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run from the folder that holds params.yaml.") from None
+    except YAMLError as error:
+        raise ParamsError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ParamsError(f"{path}: expected sections, found {type(content).__name__}.")
+    return content
+
+
+def read_section(section: str, settings: type[Settings], path: Path = PARAMS_FILE) -> Settings:
+    """One section of the params file as the dataclass ``settings``.
+
+    Args:
+        section: Dotted path of the section, such as ``segmentation`` or ``prepare.source``.
+        settings: A dataclass; nested dataclasses are nested sections.
+        path: The params file.
+
+    Raises:
+        ParamsError: If the section is missing, or a key is unknown or missing, or a value is of the wrong type or out of range.
+    """
+    node: Any = read_params(path)
+    for key in section.split("."):
+        if not isinstance(node, dict) or key not in node:
+            raise ParamsError(f"{path}: no section {section!r}.")
+        node = node[key]
+    _refuse_unknown_keys(node, settings, section, path)
+    try:
+        return TypeAdapter(settings).validate_python(node)
+    except ValidationError as error:
+        faults = [
+            f"  {'.'.join((section, *map(str, fault['loc'])))}: {fault['msg']}, found {fault['input']!r}"
+            for fault in error.errors()
+        ]
+        raise ParamsError(f"{path}:\n" + "\n".join(faults)) from None
+
+
+def _refuse_unknown_keys(node: object, settings: Any, dotted: str, path: Path) -> None:
+    if not dataclasses.is_dataclass(settings) or not isinstance(node, dict):
+        return
+    types = typing.get_type_hints(settings)
+    known = [field.name for field in dataclasses.fields(settings)]
+    for key, value in node.items():
+        if key not in known:
+            raise ParamsError(f"{path}: unknown key {dotted}.{key}; {dotted} has {', '.join(known)}.")
+        _refuse_unknown_keys(value, types[key], f"{dotted}.{key}", path)

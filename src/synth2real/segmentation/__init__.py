@@ -1,0 +1,1 @@
+"""Semantic segmentation: networks, training and prediction."""

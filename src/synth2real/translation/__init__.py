@@ -1,0 +1,1 @@
+"""Image-to-image translation from the source's look to the target's."""

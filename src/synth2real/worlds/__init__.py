@@ -1,0 +1,1 @@
+"""Procedural streets and studios, rendered with exact labels: the embedded default data."""
