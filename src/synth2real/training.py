@@ -1,0 +1,386 @@
+"""What every training shares: seeds, the Lightning Trainer, resuming, loss curves, and model files.
+
+The same parameters, code and data give the same bits, also when a training was killed and run again:
+
+- the i-th sample and its augmentation are a pure function of ``(seed, i)``, whoever loads it;
+- before each step the global generator is seeded with ``(seed, step)``, so dropout and image pools need no saved state of it;
+- at the end of each epoch everything that a training carries is written to a resume folder, in one atomic step.
+
+The resume folder's name holds a fingerprint of parameters, code and data, so a training whose parameters changed starts afresh.
+"""
+
+import configparser
+import csv
+import hashlib
+import io
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import cv2
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, Checkpoint, RichProgressBar
+from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from synth2real.frames import write_bytes, write_text
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class TrainingError(RuntimeError):
+    """A training cannot go on; the message says at which step and why."""
+
+
+class ModelFileError(ValueError):
+    """A model file is missing, damaged or of another kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How long a training runs. An epoch is a fixed number of steps; after each, the training can be resumed."""
+
+    seed: int
+    epochs: int
+    steps_per_epoch: int
+    batch_size: int
+    """Samples a step, over all devices."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps_per_epoch", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return self.epochs * self.steps_per_epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardwareSettings:
+    """On what to run: never part of a stage's identity."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"]
+    devices: int
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"]
+    workers: int
+    """Processes that load and prepare data."""
+
+    def __post_init__(self) -> None:
+        if self.devices < 1:
+            raise ValueError(f"devices must be at least 1, got {self.devices}")
+        if self.workers < 0:
+            raise ValueError(f"workers must be at least 0, got {self.workers}")
+
+
+def inference_device(hardware: HardwareSettings) -> torch.device:
+    """The device that prediction runs on: the accelerator where there is one and it is wanted, else the CPU."""
+    if hardware.accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return torch.device("cuda")
+    if hardware.accelerator in ("auto", "mps") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    if hardware.accelerator in ("gpu", "mps"):
+        raise TrainingError(f"hardware.accelerator is {hardware.accelerator}, but PyTorch sees none; set it to auto or cpu.")
+    return torch.device("cpu")
+
+
+# --- Samples as a pure function of their number ----------------------------------------------------------------------
+
+
+def seed_of(*key: int) -> int:
+    """A 63-bit seed that depends on all of ``key``; different keys give independent streams."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+
+
+@lru_cache(maxsize=8)
+def _permutation(count: int, seed: int, turn: int) -> np.ndarray:
+    return np.random.default_rng((seed, turn)).permutation(count)
+
+
+def shuffled(count: int, seed: int, index: int) -> int:
+    """Which of ``count`` items the ``index``-th sample shows, when each turn through them has an order of its own.
+
+    Args:
+        count: How many items there are.
+        seed: Chooses the orders.
+        index: Number of the sample, from 0, without bound.
+    """
+    return int(_permutation(count, seed, index // count)[index % count])
+
+
+class _Samples(Dataset[Any]):
+    def __init__(self, draw: Callable[[int, np.random.Generator], Any], seed: int) -> None:
+        self.draw = draw
+        self.seed = seed
+
+    def __getitem__(self, index: int) -> Any:
+        torch.manual_seed(seed_of(self.seed, index))  # torchvision's transforms draw from the global generator
+        return self.draw(index, np.random.default_rng((self.seed, index)))
+
+
+class _Steps(Sampler[int]):
+    """Sample numbers of one epoch on one device."""
+
+    def __init__(self, schedule: Schedule, rank: int, devices: int) -> None:
+        self.samples = schedule.steps_per_epoch * schedule.batch_size
+        self.rank, self.devices = rank, devices
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.samples // self.devices
+
+    def __iter__(self) -> Iterator[int]:
+        start = self.epoch * self.samples
+        return iter(range(start + self.rank, start + self.samples, self.devices))
+
+
+def _start_worker(_: int) -> None:
+    cv2.setNumThreads(1)
+
+
+class _Data(pl.LightningDataModule):
+    def __init__(
+        self,
+        draw: Callable[[int, np.random.Generator], Any],
+        schedule: Schedule,
+        hardware: HardwareSettings,
+        collate: Callable[[list[Any]], Any] | None,
+    ) -> None:
+        super().__init__()
+        self.draw, self.schedule, self.hardware, self.collate = draw, schedule, hardware, collate
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        assert self.trainer is not None
+        devices = self.trainer.world_size
+        if self.schedule.batch_size % devices:
+            raise TrainingError(f"batch_size {self.schedule.batch_size} is not divisible by {devices} devices.")
+        workers = self.hardware.workers
+        return DataLoader(
+            _Samples(self.draw, self.schedule.seed),
+            batch_size=self.schedule.batch_size // devices,
+            sampler=_Steps(self.schedule, self.trainer.global_rank, devices),
+            num_workers=workers,
+            collate_fn=self.collate,
+            persistent_workers=workers > 0,
+            prefetch_factor=4 if workers > 0 else None,
+            worker_init_fn=_start_worker,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+# --- The Trainer -----------------------------------------------------------------------------------------------------
+
+
+class _SeedSteps(Callback):
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(seed_of(self.seed, trainer.current_epoch, batch_idx, trainer.global_rank))
+
+
+class _Curves(Callback):
+    """Epoch means of all logged values, as CSV; part of the resume state."""
+
+    def __init__(self, path: Path, schedule: Schedule) -> None:
+        self.path, self.schedule = path, schedule
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        step = (trainer.current_epoch + 1) * self.schedule.steps_per_epoch
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        for name, value in values.items():
+            if not np.isfinite(value):
+                raise TrainingError(f"{name} is {value} at step {step}: the training diverged. Lower the learning rate.")
+        self.rows.append({"step": step, **values})
+        if trainer.is_global_zero:
+            write_curves(self.path, self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+
+def write_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Writes one row per epoch: ``step`` and the mean of each logged value, with six significant digits."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
+    write_text(path, buffer.getvalue())
+
+
+class _Resume(Checkpoint):
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "last.ckpt"
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        temporary = self.path.with_suffix(".part")
+        trainer.save_checkpoint(temporary)  # on every device; the first writes
+        if trainer.is_global_zero:
+            temporary.replace(self.path)
+
+
+def fit(
+    module: pl.LightningModule,
+    draw: Callable[[int, np.random.Generator], Any],
+    *,
+    schedule: Schedule,
+    hardware: HardwareSettings,
+    curves: Path,
+    resume: Path,
+    collate: Callable[[list[Any]], Any] | None = None,
+) -> None:
+    """Trains ``module`` in place, from the resume folder's state where there is one.
+
+    Args:
+        module: What to train; it logs its losses by ``self.log(..., on_step=False, on_epoch=True)``.
+        draw: ``draw(index, generator)`` gives the ``index``-th sample; it must depend on nothing else. Picklable.
+        schedule: Seed, epochs, steps and batch size.
+        hardware: Devices, precision and loader processes; without influence on which samples are drawn.
+        curves: CSV file that gets one row an epoch.
+        resume: Folder for the state of an unfinished training (see :func:`resume_folder`); removed at the end.
+        collate: How samples become a batch; PyTorch's default if None.
+
+    Raises:
+        TrainingError: If a logged value is not finite.
+        KeyboardInterrupt: If the user stopped it; the resume folder stays.
+    """
+    resume.mkdir(parents=True, exist_ok=True)
+    on_cpu = inference_device(hardware).type == "cpu"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
+        warnings.filterwarnings("ignore", ".*GPU available but not used.*")
+        trainer = pl.Trainer(
+            accelerator="cpu" if on_cpu else hardware.accelerator,
+            devices=hardware.devices,
+            precision=hardware.precision,
+            max_epochs=schedule.epochs,
+            callbacks=[
+                _SeedSteps(schedule.seed),
+                _Curves(curves, schedule),
+                _Resume(resume),
+                RichProgressBar(leave=False, theme=RichProgressBarTheme(metrics_format=".4g")),
+            ],
+            logger=False,
+            enable_checkpointing=True,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            deterministic="warn" if on_cpu else False,
+            benchmark=not on_cpu,
+        )
+        setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # it only costs time: nothing reads it
+        last = resume / "last.ckpt"
+        trainer.fit(
+            module,
+            datamodule=_Data(draw, schedule, hardware, collate),
+            ckpt_path=str(last) if last.is_file() else None,
+            weights_only=True,
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    shutil.rmtree(resume)
+
+
+# --- Resuming --------------------------------------------------------------------------------------------------------
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(settings: object, data: Sequence[Path]) -> str:
+    """Sixteen hexadecimal digits that change with the settings, the loaded project code, and every byte of the data.
+
+    Args:
+        settings: Anything whose ``repr`` holds all values, such as a dataclass of settings.
+        data: Files, and folders taken with all files below them.
+    """
+    code = {
+        Path(file).resolve()
+        for module in list(sys.modules.values())
+        if (file := getattr(module, "__file__", None)) and PROJECT in Path(file).resolve().parents
+    }
+    own = [path for path in code if path.is_relative_to(PROJECT / "src") or path.is_relative_to(PROJECT / "stages")]
+    files = [path for root in data for path in (sorted(root.rglob("*")) if root.is_dir() else [root]) if path.is_file()]
+    with ThreadPoolExecutor() as pool:
+        digests = list(pool.map(_sha256, [*sorted(own), *files]))
+    names = [str(path.relative_to(PROJECT)) for path in sorted(own)] + [str(path) for path in files]
+    return hashlib.sha256(repr((settings, list(zip(names, digests, strict=True)))).encode()).hexdigest()[:16]
+
+
+def resume_folder(name: str, settings: object, data: Sequence[Path]) -> Path:
+    """Where an unfinished training keeps its state: ``.dvc/tmp/resume/<name>-<fingerprint>``.
+
+    DVC deletes a stage's outputs before each run, so the state lives outside of them. A DVC queue works in a temporary clone;
+    there the folder is that of the main repository, which the clone's ``.dvc/config.local`` names by its cache.
+    """
+    root = Path(os.environ.get("DVC_ROOT", "."))
+    config = configparser.ConfigParser()
+    config.read(root / ".dvc" / "config.local")
+    cache = Path(config.get("cache", "dir", fallback=""))
+    home = cache.parent if cache.is_absolute() and cache.parent.name == ".dvc" else root / ".dvc"
+    return home / "tmp" / "resume" / f"{name}-{fingerprint(settings, data)}"
+
+
+# --- Model files -----------------------------------------------------------------------------------------------------
+
+
+class Model(NamedTuple):
+    """What a model file holds."""
+
+    settings: dict[str, Any]
+    state_dict: dict[str, Tensor]
+
+
+def save_model(path: Path, kind: str, settings: Mapping[str, Any], state_dict: Mapping[str, Tensor]) -> None:
+    """Writes a model file; the same content gives the same bytes.
+
+    Args:
+        path: The file.
+        kind: Which sort of model, such as ``segmenter``; :func:`load_model` asks for it.
+        settings: Plain values that rebuild the network (numbers, strings, lists, dictionaries).
+        state_dict: Its weights; they are stored on the CPU.
+    """
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
+    buffer = io.BytesIO()
+    torch.save({"kind": kind, "settings": dict(settings), "state_dict": weights}, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_model(path: Path, kind: str) -> Model:
+    """Reads a model file, weights only (no code in it is run).
+
+    Raises:
+        ModelFileError: If the file is missing, damaged, or of another kind.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found = content["kind"]
+        model = Model(content["settings"], content["state_dict"])
+    except FileNotFoundError:
+        raise ModelFileError(f"{path}: no such model; run the stage that trains it (dvc repro).") from None
+    except Exception as error:
+        raise ModelFileError(f"{path}: not a model file of synth2real, or damaged ({type(error).__name__}: {error}).") from error
+    if found != kind:
+        raise ModelFileError(f"{path}: expected a {kind}, found a {found}.")
+    return model
