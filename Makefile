@@ -1,0 +1,47 @@
+# Two commands do everything: `make repro` and `make test`. Both set up .venv first, where that is due.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+.venv/ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; call make with PYTHON=python3.12, say")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)"
+	$(BIN)/uv pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+.PHONY: setup
+setup: .venv/ready ## Make .venv with the pinned packages and this one
+
+.PHONY: repro
+repro: setup ## Run the whole experiment, as far as anything changed
+	dvc repro
+
+.PHONY: check
+check: setup ## Lint, types, layering, dependencies, spelling, stage code lists
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	deptry .
+	codespell
+	python -m synth2real.pipeline
+
+.PHONY: test
+test: check ## All checks and all tests, with two whole runs of the ci preset
+	pytest
+
+.PHONY: bench
+bench: setup ## Measure the speed of rendering and training
+	for benchmark in benchmarks/*.py; do python $$benchmark || exit 1; done
+
+.PHONY: lock
+lock: setup ## Compile requirements.txt from pyproject.toml again
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml --output-file requirements.txt

@@ -1,0 +1,112 @@
+"""Keeps the code that each stage of dvc.yaml lists equal to the code that it imports.
+
+``python -m synth2real.pipeline`` reports the difference and ``--write`` mends dvc.yaml. A stage that lists too little reuses
+stale results; one that lists too much retrains for nothing. Package ``__init__.py`` files hold only a docstring and are not listed.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from ruamel.yaml import YAML
+
+from synth2real.frames import atomic_path
+
+PACKAGE = "synth2real"
+
+
+def _imported_modules(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def import_closure(script: Path, root: Path) -> set[str]:
+    """All modules of the package that a script imports, directly or through others, as paths relative to ``root``.
+
+    Args:
+        script: A Python file.
+        root: The repository, which has the package in ``src/``.
+    """
+    found: set[str] = set()
+    waiting = [script]
+    while waiting:
+        for name in _imported_modules(waiting.pop().read_text(encoding="utf-8")):
+            if name.split(".")[0] != PACKAGE:
+                continue
+            path = root / "src" / Path(*name.split(".")).with_suffix(".py")
+            relative = path.relative_to(root).as_posix()
+            if path.is_file() and relative not in found:
+                found.add(relative)
+                waiting.append(path)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class StageCode:
+    """What a stage lists and what it should list; paths relative to the repository."""
+
+    stage: str
+    listed: frozenset[str]
+    imported: frozenset[str]
+
+
+def stage_code(document: dict[str, Any], root: Path) -> list[StageCode]:
+    """Compares, for each stage of a parsed dvc.yaml, the code among ``deps`` with the script and its import closure.
+
+    Args:
+        document: The parsed dvc.yaml.
+        root: The repository.
+
+    Raises:
+        ValueError: If a stage's command runs no script of ``stages/``.
+    """
+    result = []
+    for name, stage in document["stages"].items():
+        body = stage.get("do", stage)
+        script = re.search(r"stages/\w+\.py", str(body["cmd"]))
+        if script is None:
+            raise ValueError(f"dvc.yaml: the command of stage {name} runs no script of stages/.")
+        listed = {dep for dep in body.get("deps", []) if str(dep).endswith(".py")}
+        imported = import_closure(root / script[0], root) | {script[0]}
+        result.append(StageCode(name, frozenset(map(str, listed)), frozenset(imported)))
+    return result
+
+
+def main(write: bool = False) -> None:
+    """Compares the code that each stage lists with the code that it imports.
+
+    Args:
+        write: Mend dvc.yaml.
+    """
+    path = Path("dvc.yaml")
+    yaml = YAML()
+    yaml.width = 130
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    document = yaml.load(path)
+    wrong = [code for code in stage_code(document, Path.cwd()) if code.listed != code.imported]
+    for code in wrong:
+        for sign, paths in (("+", code.imported - code.listed), ("-", code.listed - code.imported)):
+            for dep in sorted(paths):
+                print(f"{code.stage}: {sign} {dep}")
+        stage = document["stages"][code.stage]
+        body = stage.get("do", stage)
+        data = [dep for dep in body.get("deps", []) if not str(dep).endswith(".py")]
+        body["deps"] = [*sorted(code.imported, key=lambda dep: (not dep.startswith("stages/"), dep)), *data]
+    if not write:
+        sys.exit(1 if wrong else 0)
+    if wrong:
+        with atomic_path(path) as temporary:
+            yaml.dump(document, temporary)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

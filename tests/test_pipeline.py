@@ -1,0 +1,125 @@
+"""dvc.yaml itself: complete code lists, no target label on the way to training, a sound graph."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import networkx
+import pytest
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+
+from synth2real.pipeline import import_closure, stage_code
+
+ROOT = Path(__file__).parents[1]
+SECRET = "data/prepared/target_annotations"
+MAY_SEE_ANNOTATIONS = {"check_data", "evaluate", "report", "train_oracle", "predict_semantics@oracle", "fuse@oracle"}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    content: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")
+    return content
+
+
+def _tree_with(params: dict[str, object], folder: Path) -> Path:
+    """A repository with this project's dvc.yaml and its params.yaml, some values changed."""
+    yaml = YAML(typ="safe", pure=True)
+    values = yaml.load(ROOT / "params.yaml")
+    values.update(params)
+    with (folder / "params.yaml").open("w") as file:
+        yaml.dump(values, file)
+    (folder / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    Repo.init(folder, no_scm=True).close()
+    return folder
+
+
+def test_each_stage_lists_exactly_the_code_that_it_imports(document: dict[str, Any]) -> None:
+    for code in stage_code(document, ROOT):
+        assert code.listed == code.imported, code.stage
+
+
+def test_import_closure_equals_what_python_really_loads(document: dict[str, Any]) -> None:
+    """The static closure against sys.modules after a real import, for a stage that loads no PyTorch and one that does."""
+    import subprocess
+    import sys
+
+    for script in ("stages/fuse.py", "stages/train_segmenter.py"):
+        program = (
+            "import sys, importlib.util as u; s = u.spec_from_file_location('stage', sys.argv[1]); m = u.module_from_spec(s);"
+            "s.loader.exec_module(m); print('\\n'.join(f for n, m in sys.modules.items() if n.startswith('synth2real')"
+            " and (f := m.__file__)))"
+        )
+        shown = subprocess.run(
+            [sys.executable, "-c", program, script],
+            cwd=ROOT, env={"PYTHONPATH": "src", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+        ).stdout.split()  # fmt: skip
+        loaded = {Path(path).resolve().relative_to(ROOT).as_posix() for path in shown if not path.endswith("__init__.py")}
+        assert loaded == import_closure(ROOT / script, ROOT)
+
+
+def test_package_init_files_hold_only_a_docstring() -> None:
+    for path in (ROOT / "src").rglob("__init__.py"):
+        assert re.fullmatch(r'""".*"""\n', path.read_text(), re.DOTALL), path
+
+
+def test_stage_scripts_are_thin_and_each_is_used(document: dict[str, Any]) -> None:
+    scripts = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "stages").glob("*.py")}
+    assert {
+        path: len(text.read_text().splitlines()) for path, text in scripts.items() if len(text.read_text().splitlines()) > 60
+    } == {}
+    used = {re.search(r"stages/\w+\.py", str(stage.get("do", stage)["cmd"]))[0] for stage in document["stages"].values()}  # type: ignore[index]
+    assert used == set(scripts)
+
+
+def test_every_stage_is_described_and_every_metric_is_outside_the_cache(document: dict[str, Any]) -> None:
+    for name, stage in document["stages"].items():
+        body = stage.get("do", stage)
+        assert body.get("desc"), name
+        for kind in ("metrics", "plots"):
+            for entry in body.get(kind, []):
+                assert next(iter(entry.values()))["cache"] is False, name
+
+
+def test_no_target_annotation_reaches_training(tmp_path: Path) -> None:
+    """Walks the real graph, with the oracle switched on."""
+    tree = _tree_with({"oracle": ["oracle"], "ladder": ["source_only", "adapted", "round-1", "oracle"]}, tmp_path)
+    with Repo(tree) as repo:
+        graph = repo.index.graph
+        stages = list(graph.nodes)
+        holders = [stage for stage in stages if any(SECRET in str(out) for out in stage.outs)]
+        assert [stage.addressing for stage in holders] == ["prepare_target"]
+        direct = {stage.addressing for stage in stages if any(SECRET in str(dep) for dep in stage.deps)}
+        assert "evaluate@adapted" in direct
+        tainted = {
+            other.addressing
+            for stage in stages
+            if stage.addressing in direct
+            for other in {stage, *networkx.ancestors(graph, stage)}  # DVC's edges run from a stage to what it needs
+        }
+        for address in tainted:
+            assert address in MAY_SEE_ANNOTATIONS or address.startswith(("evaluate@", "train_oracle@")), address
+
+
+def test_the_leak_test_can_fail(tmp_path: Path) -> None:
+    """Planted leak: a pseudo-label stage that reads the annotations is found."""
+    tree = _tree_with({}, tmp_path)
+    text = (tree / "dvc.yaml").read_text()
+    planted = text.replace("      - data/fused/${item.teacher}\n", f"      - data/fused/${{item.teacher}}\n        - {SECRET}\n")
+    assert planted != text
+    (tree / "dvc.yaml").write_text(planted)
+    with Repo(tree) as repo:
+        leaking = {stage.addressing for stage in repo.index.graph if any(SECRET in str(dep) for dep in stage.deps)}
+    assert "pseudo_label@round-1" in leaking
+
+
+def test_editing_the_report_or_evaluation_retrains_nothing(document: dict[str, Any]) -> None:
+    for name, stage in document["stages"].items():
+        deps = stage.get("do", stage).get("deps", [])
+        if name.startswith("train_"):
+            assert not [dep for dep in deps if "report" in dep or "evaluation" in dep or "fusion" in dep], name
+
+
+def test_hardware_is_no_part_of_a_stage(document: dict[str, Any]) -> None:
+    for name, stage in document["stages"].items():
+        assert "hardware" not in str(stage.get("do", stage).get("params", [])), name
