@@ -243,7 +243,7 @@ def quads(
     """
     corner = np.asarray(corners, np.float32)
     count = len(corner)
-    normals = _unit(np.cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1]))
+    normals = _unit(_cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1]))
     if texture_coordinates is None:
         width = np.linalg.norm(corner[:, 1] - corner[:, 0], axis=1)
         height = np.linalg.norm(corner[:, 3] - corner[:, 0], axis=1)
@@ -406,6 +406,70 @@ def lathe(profile: ArrayLike, colours: Colour, sides: int = 8, texture: str = ""
     return mesh if smooth else flat_shaded(mesh)
 
 
+def lofts(
+    sections: ArrayLike, colours: Colour, texture: str = "", smooth: bool = True, caps: bool = True
+) -> Mesh:
+    """Skins over rows of cross-sections: a limb, a torso, the body of a car.
+
+    Args:
+        sections: (k, s, p, 3) or (s, p, 3): for each skin its closed sections, each counter-clockwise seen from the last
+            section towards the first.
+        colours: one albedo, (k, 3) one for each skin, or (k, s, p, 3) one for each point.
+        texture: material.
+        smooth: normals from the two tangents at each point; otherwise each facet is flat.
+        caps: whether first and last section are closed by a fan about their mean, which suits star-shaped sections.
+
+    Raises:
+        ValueError: if there are fewer than two sections or three points in a section.
+    """
+    rings = np.asarray(sections, np.float32)
+    rings = rings[None] if rings.ndim == 3 else rings
+    count, rows, points = rings.shape[:3]
+    if rows < 2 or points < 3:
+        raise ValueError(f"expected at least 2 sections of at least 3 points, got {rows} of {points}")
+    colour = np.asarray(colours, np.float32)
+    colour = np.broadcast_to(colour if colour.ndim in (1, 4) else colour[:, None, None], rings.shape)
+    wrapped = np.concatenate((rings, rings[:, :, :1]), axis=2)
+    edges = np.sqrt(np.square(np.diff(wrapped, axis=2)).sum(axis=-1))
+    texels = np.zeros((count, rows, points + 1, 2), np.float32)
+    np.cumsum(edges, axis=2, out=texels[:, :, 1:, 0])
+    along = np.sqrt(np.square(np.diff(rings.mean(axis=2), axis=1)).sum(axis=-1))
+    texels[:, 1:, :, 1] = np.cumsum(along, axis=1)[..., None]
+    around = np.roll(rings, -1, axis=2) - np.roll(rings, 1, axis=2)
+    forward = np.empty_like(rings)
+    forward[:, 1:-1] = rings[:, 2:] - rings[:, :-2]
+    forward[:, 0], forward[:, -1] = rings[:, 1] - rings[:, 0], rings[:, -1] - rings[:, -2]
+    normals = _unit(_cross(around, forward))
+    layers = [
+        (wrapped, np.concatenate((normals, normals[:, :, :1]), axis=2), np.concatenate((colour, colour[:, :, :1]), axis=2), texels)
+    ]
+    if caps:
+        ends = rings[:, [0, -1]]
+        centres = ends.mean(axis=2, keepdims=True)
+        spokes = ends - centres
+        facing = _unit(_cross(spokes, np.roll(spokes, -1, axis=2)).sum(axis=2))
+        facing[:, 0] *= -1
+        disc = np.concatenate((ends, centres), axis=2)
+        disc_colour = colour[:, [0, -1]]
+        layers.append(
+            (
+                disc,
+                np.broadcast_to(facing[:, :, None], disc.shape),
+                np.concatenate((disc_colour, disc_colour.mean(axis=2, keepdims=True)), axis=2),
+                np.zeros((count, 2, points + 1, 2), np.float32),
+            )
+        )
+    flat = [tuple(array.reshape(count, -1, array.shape[-1]) for array in layer) for layer in layers]
+    per_skin = sum(layer[0].shape[1] for layer in flat)
+    template = _loft_triangles(rows, points, caps)
+    offsets = per_skin * np.arange(count, dtype=np.int32)[:, None, None]
+    vertices, vertex_normals, vertex_colours, coordinates = (
+        np.concatenate([layer[i] for layer in flat], axis=1).reshape(count * per_skin, -1) for i in range(4)
+    )
+    mesh = Mesh(vertices, vertex_normals, vertex_colours, coordinates, (template + offsets).reshape(-1, 3), texture)
+    return mesh if smooth else flat_shaded(mesh)
+
+
 def extruded(
     polygon: ArrayLike, low: float, high: float, colour: Colour, texture: str = "", axis: Literal["x", "y", "z"] = "z"
 ) -> Mesh:
@@ -499,15 +563,24 @@ def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     return unit
 
 
+def _cross(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The cross product over the last axis; several times faster than numpy's for small arrays."""
+    product = np.empty(np.broadcast_shapes(a.shape, b.shape), np.float32)
+    product[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
+    product[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
+    product[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return product
+
+
 def _face_normals(corners: NDArray[np.float32]) -> NDArray[np.float32]:
-    return _unit(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    return _unit(_cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
 
 
 def _perpendicular(axis: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Two unit vectors that make a right-handed frame (across, up, axis)."""
     helper = np.where(np.abs(axis[:, 2:]) < 0.9, np.array((0, 0, 1), np.float32), np.array((0, 1, 0), np.float32))
-    across = _unit(np.cross(helper, axis))
-    return across, np.cross(axis, across).astype(np.float32)
+    across = _unit(_cross(helper, axis))
+    return across, _cross(axis, across)
 
 
 @lru_cache
@@ -532,6 +605,17 @@ def _grid_triangles(rows: int, columns: int) -> NDArray[np.int32]:
     start = (np.arange(rows)[:, None] * (columns + 1) + np.arange(columns)).ravel()
     quad = np.stack((start, start + 1, start + columns + 2, start + columns + 1), axis=1)
     return np.ascontiguousarray(quad[:, _QUAD_TRIANGLES].reshape(-1, 3)).astype(np.int32)
+
+
+@lru_cache
+def _loft_triangles(rows: int, points: int, caps: bool) -> NDArray[np.int32]:
+    faces = [_grid_triangles(rows - 1, points)]
+    if caps:
+        i = np.arange(points)
+        fan = np.stack((np.full(points, points), i, (i + 1) % points), axis=1)
+        start = rows * (points + 1)
+        faces += [(start + fan[:, ::-1]).astype(np.int32), (start + points + 1 + fan).astype(np.int32)]
+    return np.concatenate(faces)
 
 
 @lru_cache
