@@ -82,12 +82,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes ``content`` so that ``path`` is at any moment either absent, old or whole."""
+    """Writes ``content`` so that ``path`` is at any moment either absent, old or whole.
+
+    Raises:
+        FrameError: If the disk is full or does not let it write.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_bytes(content)
         temporary.replace(path)
+    except OSError as error:
+        raise FrameError(
+            f"{path}: could not write {len(content)} bytes: {error.strerror}. Make room or rights, run again."
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -163,7 +171,12 @@ def read_bytes(path: Path) -> bytes:
         raise FrameError(f"{path}: no such file. It is named by its frame set; prepare that data set again.") from None
 
 
-def _decode(path: Path, flags: int) -> np.ndarray:
+def read_encoded(path: Path) -> bytes:
+    """The bytes of a PNG or JPEG file that has its beginning and its end.
+
+    Raises:
+        FrameError: If the file is missing, no PNG or JPEG, or truncated.
+    """
     content = read_bytes(path)
     if content.startswith(_PNG_SIGNATURE):
         whole = _PNG_END in content[-64:]
@@ -173,9 +186,16 @@ def _decode(path: Path, flags: int) -> np.ndarray:
         raise FrameError(
             f"{path}: expected a PNG or JPEG file, found {len(content)} bytes starting with {content[:8]!r}. Restore the file."
         )
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if whole else None
+    if not whole:
+        raise FrameError(f"{path}: the file is truncated ({len(content)} bytes). Download or write it again.")
+    return content
+
+
+def _decode(path: Path, flags: int) -> np.ndarray:
+    content = read_encoded(path)
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     if pixels is None:
-        raise FrameError(f"{path}: the file is truncated or damaged ({len(content)} bytes). Download or write it again.")
+        raise FrameError(f"{path}: the file is damaged ({len(content)} bytes). Download or write it again.")
     return pixels
 
 
