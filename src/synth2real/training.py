@@ -13,6 +13,7 @@ import configparser
 import csv
 import hashlib
 import io
+import logging
 import os
 import shutil
 import sys
@@ -232,7 +233,7 @@ class _Resume(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         temporary = self.path.with_suffix(".part")
-        trainer.save_checkpoint(temporary)  # on every device; the first writes
+        trainer.save_checkpoint(temporary, weights_only=False)  # on every device; the first writes
         if trainer.is_global_zero:
             temporary.replace(self.path)
 
@@ -263,6 +264,7 @@ def fit(
         KeyboardInterrupt: If the user stopped it; the resume folder stays.
     """
     resume.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     on_cpu = inference_device(hardware).type == "cpu"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
