@@ -1,0 +1,24 @@
+"""Fuses a semantic prediction with the detected instances of the same frames."""
+
+from pathlib import Path
+
+import tyro
+
+from synth2real.fusion import FusionSettings, fuse_frames
+from synth2real.params import read_params, read_section
+
+
+def main(semantics: Path, instances: Path, out: Path) -> None:
+    """Pastes detected instances over a semantic prediction.
+
+    Args:
+        semantics: Frame set with predicted label ids.
+        instances: Frame set with detections of the same frames.
+        out: Frame set with fused label ids and instance ids.
+    """
+    workers = int(read_params()["hardware"]["workers"])
+    fuse_frames(semantics, instances, out, read_section("fusion", FusionSettings), workers=workers)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,151 @@
+"""Fusion: equal to the published procedure step by step, its properties, and faults that name the file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synth2real.detections import Detection, decode_mask, detections_path, encode_masks, write_detections
+from synth2real.frames import Frame, FrameError, read_frames, write_frames, write_label
+from synth2real.fusion import FusionSettings, fuse, fuse_frames
+from synth2real.label_space import INSTANCE_FACTOR, TRAIN_LABELS, VEIS_LABELS
+
+_ALL = FusionSettings(score_threshold=0.0)
+_SIZE = (12, 17)
+
+
+def _detection(mask: np.ndarray, category_id: int, score: float) -> Detection:
+    height, width = mask.shape
+    return Detection(category_id, score, (0.0, 0.0, float(width), float(height)), (height, width), encode_masks(mask[None])[0])
+
+
+_SEEDS = st.integers(0, 2**32 - 1)
+_SCORES = st.integers(0, 20).map(lambda value: value / 20)
+
+
+def _scene(seed: int, scores: list[float]) -> tuple[np.ndarray, list[Detection]]:
+    """A random semantic prediction, and random masks of random classes with the given scores."""
+    rng = np.random.default_rng(seed)
+    semantic = rng.choice([label.label_id for label in TRAIN_LABELS], _SIZE).astype(np.uint8)
+    masks = [rng.random(_SIZE) < rng.random() for _ in scores]
+    return semantic, [_detection(mask, int(rng.integers(1, 11)), score) for mask, score in zip(masks, scores, strict=True)]
+
+
+@given(_SEEDS, st.lists(_SCORES, max_size=8))
+def test_equals_the_published_procedure(seed: int, scores: list[float]) -> None:
+    semantic, detections = _scene(seed, scores)
+    expected, taken = semantic.copy(), np.zeros(_SIZE, bool)
+    for item in sorted(detections, key=lambda item: item.score, reverse=True):
+        free = decode_mask(item) & ~taken
+        expected[free] = VEIS_LABELS[item.category_id - 1].label_id
+        taken |= free
+    fused = fuse(semantic, detections, _ALL)
+    np.testing.assert_array_equal(fused.label_ids, expected)
+    np.testing.assert_array_equal(fused.instance_ids >= INSTANCE_FACTOR, taken)
+    assert fused.label_ids.dtype == np.uint8
+    assert fused.instance_ids.dtype == np.uint16
+
+
+@given(_SEEDS, st.lists(_SCORES, max_size=8))
+def test_holes_are_the_semantic_prediction(seed: int, scores: list[float]) -> None:
+    semantic, detections = _scene(seed, scores)
+    fused = fuse(semantic, detections, _ALL)
+    hole = ~np.any([decode_mask(item) for item in detections], axis=0) if detections else np.ones(_SIZE, bool)
+    np.testing.assert_array_equal(fused.label_ids[hole], semantic[hole])
+    np.testing.assert_array_equal(fused.instance_ids[hole], semantic[hole])
+    assert (fused.instance_ids[~hole] >= INSTANCE_FACTOR).all()
+
+
+@given(_SEEDS, st.permutations([value / 9 for value in range(8)]), st.permutations(range(8)))
+def test_the_best_is_never_overwritten_and_order_is_irrelevant(seed: int, scores: list[float], order: list[int]) -> None:
+    semantic, detections = _scene(seed, scores)
+    fused = fuse(semantic, detections, _ALL)
+    again = fuse(semantic, [detections[index] for index in order], _ALL)
+    np.testing.assert_array_equal(fused.label_ids, again.label_ids)
+    np.testing.assert_array_equal(fused.instance_ids, again.instance_ids)
+    best = max(detections, key=lambda item: item.score)
+    assert (fused.label_ids[decode_mask(best)] == VEIS_LABELS[best.category_id - 1].label_id).all()
+
+
+@given(_SEEDS, st.lists(_SCORES, max_size=8), st.floats(0, 1), st.floats(0, 1))
+def test_a_stricter_threshold_never_pastes_more(seed: int, scores: list[float], one: float, other: float) -> None:
+    semantic, detections = _scene(seed, scores)
+    loose, strict = (
+        fuse(semantic, detections, FusionSettings(score_threshold=value)).instance_ids >= INSTANCE_FACTOR
+        for value in (min(one, other), max(one, other))
+    )
+    assert not (strict & ~loose).any()
+
+
+def test_instances_are_numbered_by_class_and_score() -> None:
+    masks = np.zeros((3, 4, 4), bool)
+    masks[0, 0], masks[1, 1], masks[2, 2] = True, True, True
+    detections = [
+        _detection(mask, category, score) for mask, category, score in zip(masks, (5, 5, 3), (0.1, 0.9, 0.5), strict=True)
+    ]
+    fused = fuse(np.full((4, 4), 7, np.uint8), detections, _ALL)
+    np.testing.assert_array_equal(fused.instance_ids[:, 0], [26001, 26000, 24000, 7])
+
+
+def test_masks_of_another_size_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"masks are 3x4 .* prediction is 6x8"):
+        fuse(np.zeros((6, 8), np.uint8), [_detection(np.ones((3, 4), bool), 1, 0.5)], _ALL)
+
+
+def test_more_instances_than_ids_are_refused() -> None:
+    item = _detection(np.ones((2, 2), bool), 5, 0.5)
+    with pytest.raises(ValueError, match="more than 1000 instances of car"):
+        fuse(np.zeros((2, 2), np.uint8), [item] * 1001, _ALL)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1])
+def test_the_threshold_has_a_range(threshold: float) -> None:
+    with pytest.raises(ValueError, match="score_threshold must be in"):
+        FusionSettings(score_threshold=threshold)
+
+
+def _frame_sets(root: Path) -> tuple[Path, Path, dict[str, Detection]]:
+    rng = np.random.default_rng(0)
+    frames = [Frame("a", "train", *_SIZE), Frame("b", "val", *_SIZE)]
+    detections = {}
+    for frame in frames:
+        write_label(root / "semantics/labels" / f"{frame.frame_id}.png", np.full(_SIZE, 7, np.uint8))
+        detections[frame.frame_id] = _detection(rng.random(_SIZE) < 0.5, 5, 0.9)
+        write_detections(detections_path(root / "instances", frame.frame_id), [detections[frame.frame_id]])
+    write_frames(root / "semantics", frames)
+    write_frames(root / "instances", frames)
+    return root / "semantics", root / "instances", detections
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_frame_sets_are_fused(tmp_path: Path, workers: int) -> None:
+    semantics, instances, detections = _frame_sets(tmp_path)
+    fuse_frames(semantics, instances, tmp_path / "fused", _ALL, workers=workers)
+    fused = read_frames(tmp_path / "fused")
+    assert fused.frames == read_frames(semantics).frames
+    for frame in fused.frames:
+        mask = decode_mask(detections[frame.frame_id])
+        np.testing.assert_array_equal(fused.label(frame), np.where(mask, 26, 7))
+        np.testing.assert_array_equal(fused.instances(frame), np.where(mask, 26000, 7))
+
+
+def test_frames_without_detections_are_named(tmp_path: Path) -> None:
+    semantics, instances, _ = _frame_sets(tmp_path)
+    write_frames(instances, [Frame("a", "train", *_SIZE)])
+    with pytest.raises(FrameError, match=r"no detections for 1 of the 2 frames of .*'b'"):
+        fuse_frames(semantics, instances, tmp_path / "fused", _ALL, workers=1)
+    assert not (tmp_path / "fused/frames.csv").exists()
+
+
+def test_damaged_and_missing_files_are_named(tmp_path: Path) -> None:
+    semantics, instances, detections = _frame_sets(tmp_path)
+    path = detections_path(instances, "b")
+    write_detections(path, [detections["b"]._replace(counts=detections["b"].counts[:-2])])
+    with pytest.raises(FrameError, match=r"b\.json: the run lengths"):
+        fuse_frames(semantics, instances, tmp_path / "fused", _ALL, workers=1)
+    path.unlink()
+    with pytest.raises(FrameError, match=r"b\.json: no such file"):
+        fuse_frames(semantics, instances, tmp_path / "fused", _ALL, workers=1)
+    assert not (tmp_path / "fused/frames.csv").exists()
