@@ -67,6 +67,7 @@ def read_section(section: str, settings: type[Settings], path: Path = PARAMS_FIL
 
 
 def _refuse_unknown_keys(node: object, settings: Any, dotted: str, path: Path) -> None:
+    settings = next((kind for kind in typing.get_args(settings) if dataclasses.is_dataclass(kind)), settings)
     if not dataclasses.is_dataclass(settings) or not isinstance(node, dict):
         return
     types = typing.get_type_hints(settings)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -14,11 +15,14 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
+from synth2real.datasets.camvid import list_camvid
 from synth2real.datasets.cityscapes import list_cityscapes
 from synth2real.datasets.folder import list_folder
 from synth2real.datasets.gta import list_gta
 from synth2real.datasets.raw import WHOLE_SET, Annotation, RawFrame
 from synth2real.datasets.veis import list_veis
+from synth2real.datasets.video import VideoSettings, list_videos, read_moments
+from synth2real.datasets.viper import list_viper
 from synth2real.frames import (
     Frame,
     FrameError,
@@ -38,6 +42,8 @@ VALIDATION: Final = "val"
 SPLIT_SETS: Final = ("viper", "cityscapes", "camvid")
 """Data sets that come with their own splits."""
 MAX_SIDE: Final = 8192
+CLIP_LENGTH: Final = 32
+"""Moments of a video that one process takes at a time."""
 _PNG_BIT_DEPTH_AT: Final = 24
 
 
@@ -56,6 +62,8 @@ class PreparationSettings:
     """(height, width) in pixels that all frames are resized to; ``None`` keeps each frame's own size."""
     limit: int | None
     """At most so many frames of each split, evenly spaced; ``None`` takes all."""
+    video: VideoSettings | None
+    """Which moments to take, where the data set is ``video``; else ``None``."""
 
     def __post_init__(self) -> None:
         if not self.splits or len(set(self.splits)) != len(self.splits):
@@ -70,6 +78,8 @@ class PreparationSettings:
             raise ValueError(f"size must be [height, width] within 1..{MAX_SIDE}, found {list(self.size)}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit must be at least 1 or null, found {self.limit}")
+        if (self.dataset == "video") != (self.video is not None):
+            raise ValueError(f"video must hold rate, start and stop for dataset video, and be null for {self.dataset}")
 
 
 class Prepared(NamedTuple):
@@ -99,8 +109,13 @@ def list_raw(settings: PreparationSettings) -> tuple[RawFrame, ...]:
             return list_veis(root)
         case "folder":
             return list_folder(root)
-        case _:
-            raise NotImplementedError(settings.dataset)
+        case "viper":
+            return list_viper(root, settings.splits)
+        case "camvid":
+            return list_camvid(root, settings.splits)
+        case "video":
+            assert settings.video is not None
+            return list_videos(root, settings.video)
 
 
 def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tuple[RawFrame, ...]:
@@ -114,11 +129,11 @@ def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tup
     """
     chosen: list[RawFrame] = []
     own_splits = settings.dataset in SPLIT_SETS
-    frames = sorted(frame for frame in raw_frames if not frame.excluded)
+    frames = [frame for frame in raw_frames if not frame.excluded]
     if not own_splits:
         frames = [frame._replace(split=_hashed_split(frame.frame_id, settings.validation_fraction)) for frame in frames]
     for split in settings.splits:
-        members = [frame for frame in frames if frame.split == split]
+        members = sorted((frame for frame in frames if frame.split == split), key=lambda frame: frame.frame_id)
         if not members:
             remedy = (
                 "it has its own splits" if own_splits else f"its frames are {WHOLE_SET}, and {VALIDATION} by validation_fraction"
@@ -159,8 +174,14 @@ def prepare(
         _require_annotations(chosen)
     elif all(raw.annotation is None for raw in chosen):
         raise FrameError(f"{settings.root}: no frame of {', '.join(settings.splits)} has labels, so no result could be measured.")
-    work = partial(prepare_frame, images_root=out, annotations_root=annotations_out or out, size=settings.size)
-    prepared = tuple(map_frames(work, chosen, workers=workers, description=f"prepare {settings.dataset}"))
+    description = f"prepare {settings.dataset}"
+    if settings.dataset == "video":
+        write_clip = partial(prepare_clip, images_root=out, size=settings.size)
+        clips = map_frames(write_clip, cut_clips(chosen), workers=workers, description=description)
+        prepared = tuple(chain.from_iterable(clips))
+    else:
+        write_frame = partial(prepare_frame, images_root=out, annotations_root=annotations_out or out, size=settings.size)
+        prepared = tuple(map_frames(write_frame, chosen, workers=workers, description=description))
     if annotations_out is None and needs == "instances":
         _require_instances(prepared, settings)
     log = describe(raw_frames, prepared, settings)
@@ -232,6 +253,34 @@ def prepare_frame(raw: RawFrame, images_root: Path, annotations_root: Path, size
     if annotation.instance_ids is not None:
         write_instances(annotations_root / "instances" / f"{raw.frame_id}.png", annotation.instance_ids)
     return Prepared(frame, True, annotation.instance_ids is not None, annotation.dropped_polygons)
+
+
+def cut_clips(chosen: Sequence[RawFrame]) -> list[tuple[RawFrame, ...]]:
+    """Groups the moments of each video into short runs in ascending order: a process decodes one run in one go."""
+    clips: list[tuple[RawFrame, ...]] = []
+    for _, frames in groupby(sorted(chosen, key=lambda raw: (raw.image, raw.moment)), key=lambda raw: raw.image):
+        moments = list(frames)
+        clips.extend(tuple(moments[first : first + CLIP_LENGTH]) for first in range(0, len(moments), CLIP_LENGTH))
+    return clips
+
+
+def prepare_clip(clip: Sequence[RawFrame], images_root: Path, size: tuple[int, int] | None) -> tuple[Prepared, ...]:
+    """Writes the moments of one run of one video as PNG.
+
+    Args:
+        clip: The moments, ascending.
+        images_root: The images go to ``images/`` below.
+        size: (height, width) to resize to, or ``None``.
+
+    Raises:
+        FrameError: If the video is damaged or truncated.
+    """
+    prepared = []
+    for raw, picture in zip(clip, read_moments(clip[0].image, [raw.moment for raw in clip]), strict=True):
+        pixels = picture if size is None else resize_image(picture, size)
+        write_image(images_root / "images" / f"{raw.frame_id}.png", pixels)
+        prepared.append(Prepared(Frame(raw.frame_id, raw.split, pixels.shape[0], pixels.shape[1]), False, False, 0))
+    return tuple(prepared)
 
 
 def write_prepared_image(path: Path, bare_out: Path, size: tuple[int, int] | None) -> tuple[int, int]:

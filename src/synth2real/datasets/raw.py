@@ -37,6 +37,8 @@ class RawFrame(NamedTuple):
     """Decodes the annotation, in any process (a partial of a module-level function); ``None`` where unlabelled."""
     excluded: str = ""
     """Why a known-bad frame is left out; empty for good frames."""
+    moment: float = 0.0
+    """Where ``image`` is a video: seconds from its beginning."""
 
 
 def files_by_path(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES, *, ending: str = "") -> dict[str, Path]:

@@ -1,0 +1,87 @@
+"""VIPER, also called Playing for Benchmarks: 254,064 rendered video frames with semantic and instance labels.
+
+::
+
+    <split>/img/<sequence>/<sequence>_<frame>.jpg|png    RGB, 1920x1080 (width x height)
+    <split>/cls/<sequence>/<sequence>_<frame>.png        the index is the class, 0..31
+    <split>/inst/<sequence>/<sequence>_<frame>.png       RGB: R = class, 256 * G + B = instance; optional
+
+Splits are ``train``, ``val`` and ``test``; a split without ``cls`` folder (the test split's labels are not public) counts as
+unlabelled. Instance ids become ``label_id * 1000 + n`` for the things of Cityscapes, n counting the instances of a label in
+ascending order of (class, instance) from 0; instance 0 and all else become ``label_id``.
+
+Source: Richter, Hayder, Koltun, "Playing for Benchmarks", ICCV 2017.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from jaxtyping import UInt8, UInt16
+
+from synth2real.datasets.raw import Annotation, RawFrame, files_by_path, read_indices, require_pairs, require_some, to_label_ids
+from synth2real.frames import FrameError, read_image
+from synth2real.label_space import INSTANCE_FACTOR, LABELS, VIPER_TO_LABEL_ID, lookup_table
+
+_IS_THING: Final = lookup_table({label.label_id: int(label.is_thing) for label in LABELS}, 0).astype(bool)
+
+
+def list_viper(root: Path, splits: tuple[str, ...]) -> tuple[RawFrame, ...]:
+    """Lists the frames of the chosen splits; nothing is decoded.
+
+    Args:
+        root: The folder with ``train/``, ``val/`` and ``test/``.
+        splits: Of these.
+
+    Raises:
+        FrameError: If a split has no image, or an image, label or instance map has no partner.
+    """
+    frames: list[RawFrame] = []
+    for split in splits:
+        images_at, labels_at, instances_at = (root / split / kind for kind in ("img", "cls", "inst"))
+        images = files_by_path(images_at)
+        require_some(images, images_at, "images such as 001/001_00001.jpg")
+        labels, instances = files_by_path(labels_at, (".png",)), files_by_path(instances_at, (".png",))
+        if labels:
+            require_pairs(images, labels, images_at, labels_at)
+        if instances:
+            require_pairs(images, instances, images_at, instances_at)
+        for name, path in images.items():
+            decode = partial(read_viper, labels[name], instances.get(name)) if labels else None
+            frames.append(RawFrame(name.rpartition("/")[2], split, path, decode))
+    return tuple(frames)
+
+
+def read_viper(label: Path, instances: Path | None) -> Annotation:
+    """Decodes one label and, where there is one, its instance map.
+
+    Raises:
+        FrameError: If a file is damaged, holds an unknown class, or the two differ in size.
+    """
+    label_ids = to_label_ids(label, read_indices(label), VIPER_TO_LABEL_ID)
+    if instances is None:
+        return Annotation(label_ids, None)
+    encoded = read_image(instances)
+    if encoded.shape[:2] != label_ids.shape:
+        raise FrameError(f"{instances}: size {encoded.shape[:2]}, but {label} has {label_ids.shape}. Download both again.")
+    return Annotation(label_ids, _instance_ids(instances, encoded, label_ids))
+
+
+def _instance_ids(
+    path: Path, encoded: UInt8[np.ndarray, "height width 3"], label_ids: UInt8[np.ndarray, "height width"]
+) -> UInt16[np.ndarray, "height width"]:
+    thing_label_ids = to_label_ids(path, encoded[..., 0], VIPER_TO_LABEL_ID)
+    instance_ids = label_ids.astype(np.uint16)
+    single = _IS_THING[thing_label_ids] & encoded[..., 1:].any(axis=-1)
+    codes = encoded[single].astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    present, index = np.unique(codes, return_inverse=True)
+    present_label_ids = VIPER_TO_LABEL_ID[present >> 16].astype(np.int64)
+    order = np.argsort(present_label_ids, kind="stable")
+    ranks = np.empty(len(present), np.int64)
+    starts = np.searchsorted(present_label_ids[order], present_label_ids[order])
+    ranks[order] = np.arange(len(present)) - starts
+    if len(ranks) and ranks.max() >= INSTANCE_FACTOR:
+        raise FrameError(f"{path}: {ranks.max() + 1} instances of one class; at most {INSTANCE_FACTOR} can be told apart.")
+    instance_ids[single] = (present_label_ids * INSTANCE_FACTOR + ranks)[index]
+    return instance_ids
