@@ -1,6 +1,7 @@
 """dvc.yaml itself: complete code lists, no target label on the way to training, a sound graph."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def document() -> dict[str, Any]:
     return content
 
 
-def _tree_with(params: dict[str, object], folder: Path) -> Path:
+def _tree_with(params: Mapping[str, object], folder: Path) -> Path:
     """A repository with this project's dvc.yaml and its params.yaml, some values changed."""
     yaml = YAML(typ="safe", pure=True)
     values = yaml.load(ROOT / "params.yaml")
