@@ -1,0 +1,140 @@
+"""Average precision of a detector, beside that of an untrained one.
+
+The measure is COCO's (Lin et al., ECCV 2014), computed by pycocotools: the area under the precision-recall curve, averaged over
+intersection-over-union thresholds 0.50, 0.55 ... 0.95 and over the classes that occur.
+"""
+
+import contextlib
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Float
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from rich.progress import track
+from torchvision.models.detection import MaskRCNN
+
+from synth2real.detections import Detection, encode_masks
+from synth2real.frames import FrameSet
+from synth2real.instances.data import Instances, instances_of
+from synth2real.instances.mask_rcnn import NetworkSettings, build_detector
+from synth2real.instances.predict import PredictionSettings, detect
+from synth2real.label_space import VEIS_LABELS
+from synth2real.training import HardwareSettings
+
+_UNTRAINED_SEED: Final = 0
+
+
+def average_precision(annotations: Sequence[Instances], detections: Iterable[Sequence[Detection]]) -> dict[str, Any]:
+    """COCO's average precision in %.
+
+    Args:
+        annotations: What is in each frame.
+        detections: What was detected in each frame, in the same order.
+
+    Returns:
+        ``ap`` and ``ap50`` of the masks, ``box_ap`` and ``box_ap50`` of the boxes, and ``per_class``: the masks' ``ap`` of each
+        class by name, None for a class without annotation.
+    """
+    truth: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+    images = []
+    for image_id, (instances, detected) in enumerate(zip(annotations, detections, strict=True), start=1):
+        size = list(instances.masks.shape[1:])
+        images.append({"id": image_id, "height": size[0], "width": size[1]})
+        counts = encode_masks(instances.masks)
+        for label, box, mask, code in zip(instances.labels, instances.boxes, instances.masks, counts, strict=True):
+            left, top, right, bottom = box.tolist()
+            truth.append(
+                {
+                    "id": len(truth) + 1, "image_id": image_id, "category_id": int(label), "iscrowd": 0,
+                    "area": int(mask.sum()), "bbox": [left, top, right - left, bottom - top],
+                    "segmentation": {"size": size, "counts": code},
+                }
+            )  # fmt: skip
+        found += [
+            {
+                "image_id": image_id, "category_id": item.category_id, "score": item.score, "bbox": list(item.bbox),
+                "segmentation": {"size": list(item.size), "counts": item.counts},
+            }
+            for item in detected
+        ]  # fmt: skip
+    categories = [{"id": k, "name": label.name} for k, label in enumerate(VEIS_LABELS, start=1)]
+    masks, boxes = (_precision(images, categories, truth, found, kind) for kind in ("segm", "bbox"))
+    return {
+        "ap": _mean(masks),
+        "ap50": _mean(masks[0]),
+        "box_ap": _mean(boxes),
+        "box_ap50": _mean(boxes[0]),
+        "per_class": {label.name: _mean(masks[:, :, index]) for index, label in enumerate(VEIS_LABELS)},
+    }
+
+
+def _precision(
+    images: list[dict[str, Any]],
+    categories: list[dict[str, Any]],
+    truth: list[dict[str, Any]],
+    found: list[dict[str, Any]],
+    kind: str,
+) -> Float[np.ndarray, "thresholds recalls classes"]:
+    """Precision at each overlap, recall and class; -1 for a class without annotation."""
+    if not found:
+        occurring = {item["category_id"] for item in truth}
+        absent = [category["id"] not in occurring for category in categories]
+        return np.broadcast_to(np.where(absent, -1.0, 0.0), (10, 101, len(categories)))
+    with contextlib.redirect_stdout(io.StringIO()):
+        annotated = COCO()
+        annotated.dataset = {"images": images, "categories": categories, "annotations": truth}
+        annotated.createIndex()
+        detected = annotated.loadRes([dict(item) for item in found])
+        evaluation = COCOeval(annotated, detected, kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+    every_area, hundred_detections = 0, 2
+    return np.asarray(evaluation.eval["precision"][..., every_area, hundred_detections])
+
+
+def _mean(precision: Float[np.ndarray, "..."]) -> float | None:
+    valid = precision[precision > -1]
+    return round(100 * float(valid.mean()), 3) if valid.size else None
+
+
+def evaluate_detector(
+    detector: MaskRCNN,
+    network: NetworkSettings,
+    frames: FrameSet,
+    *,
+    min_area: int,
+    settings: PredictionSettings,
+    hardware: HardwareSettings,
+) -> dict[str, Any]:
+    """Compares a trained detector with an untrained one (pre-trained backbone, random heads).
+
+    Args:
+        detector: The trained one.
+        network: What both look like.
+        frames: Held-out frame set with images and instances.
+        min_area: Instances of fewer pixels do not count.
+        settings: What of the detectors' output is kept.
+        hardware: On what to run.
+
+    Returns:
+        ``frames``, ``instances``, and the values of :func:`average_precision`, for the untrained one under ``untrained``.
+
+    Raises:
+        FrameError: If an image or instance map is missing or damaged.
+    """
+    annotations = [instances_of(frames.instances(frame), min_area) for frame in frames.frames]
+
+    def score(candidate: MaskRCNN, description: str) -> dict[str, Any]:
+        results = detect(candidate, frames, network.size, settings, hardware)
+        return average_precision(annotations, track(results, description, len(frames)))
+
+    return {
+        "frames": len(frames),
+        "instances": sum(len(instances.labels) for instances in annotations),
+        **score(detector, "Trained"),
+        "untrained": score(build_detector(network, _UNTRAINED_SEED), "Untrained"),
+    }

@@ -1,0 +1,118 @@
+"""Trains Mask R-CNN on a frame set with instances."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torchvision.models.detection import MaskRCNN
+
+from synth2real.frames import FrameSet
+from synth2real.instances.data import AugmentationSettings, InstanceSamples, Sample
+from synth2real.instances.mask_rcnn import NetworkSettings, build_detector
+from synth2real.training import HardwareSettings, Schedule, fit, seed_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerSettings:
+    """How the weights move."""
+
+    name: Literal["sgd", "adamw"]
+    learning_rate: float
+    """After warm-up; it then falls to 0 along half a cosine."""
+    warm_up_steps: int
+    """Steps in which the learning rate grows linearly from near 0."""
+    weight_decay: float
+    gradient_norm: float
+    """Longer gradients are shortened to this norm."""
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0 or self.gradient_norm <= 0:
+            raise ValueError("learning_rate and gradient_norm must be above 0")
+        if self.warm_up_steps < 0 or self.weight_decay < 0:
+            raise ValueError("warm_up_steps and weight_decay must be at least 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSettings:
+    """All that decides what detector a data set gives."""
+
+    network: NetworkSettings
+    augmentation: AugmentationSettings
+    min_area: int
+    """Instances of fewer visible pixels are background."""
+    optimizer: OptimizerSettings
+    schedule: Schedule
+
+    def __post_init__(self) -> None:
+        if self.min_area < 1:
+            raise ValueError(f"min_area must be at least 1, got {self.min_area}")
+
+
+class _Training(pl.LightningModule):
+    def __init__(self, detector: MaskRCNN, settings: OptimizerSettings, steps: int) -> None:
+        super().__init__()
+        self.detector, self.settings, self.steps = detector, settings, steps
+
+    def training_step(self, batch: Sequence[Sample], batch_idx: int) -> Tensor:
+        images = [sample.image / 255 for sample in batch]
+        losses: dict[str, Tensor] = self.detector(images, [sample.target for sample in batch])
+        total = torch.stack(tuple(losses.values())).sum()
+        named = {name.removeprefix("loss_"): value for name, value in losses.items()}
+        self.log_dict({"loss": total, **named}, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
+        self.log("total", total, on_step=True, on_epoch=False, prog_bar=True, logger=False, batch_size=len(batch))
+        return total
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        torch.nn.utils.clip_grad_norm_(self.detector.parameters(), self.settings.gradient_norm)
+
+    def configure_optimizers(self) -> Any:
+        learning = [parameter for parameter in self.detector.parameters() if parameter.requires_grad]
+        rate, decay = self.settings.learning_rate, self.settings.weight_decay
+        optimizer: torch.optim.Optimizer
+        if self.settings.name == "sgd":
+            optimizer = torch.optim.SGD(learning, rate, momentum=0.9, weight_decay=decay)
+        else:
+            optimizer = torch.optim.AdamW(learning, rate, weight_decay=decay)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_factor)
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    def rate_factor(self, step: int) -> float:
+        warm = min(1.0, (step + 1) / (self.settings.warm_up_steps + 1))
+        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
+
+
+def train_detector(
+    frames: FrameSet, settings: InstanceSettings, *, hardware: HardwareSettings, curves: Path, resume: Path
+) -> MaskRCNN:
+    """Trains a detector on frames with instances.
+
+    Frames without an instance count: they say what background looks like.
+
+    Args:
+        frames: Frame set with images and instances, all for training.
+        settings: What to train, and how.
+        hardware: On what.
+        curves: CSV file with the epoch means of ``loss`` and its terms: ``objectness`` and ``rpn_box_reg`` of the proposal
+            network, ``classifier``, ``box_reg`` and ``mask`` of the heads.
+        resume: Folder for the state of an unfinished training.
+
+    Returns:
+        The trained detector, in evaluation mode.
+
+    Raises:
+        FrameError: If a file is missing or damaged, or there is no instance at all.
+        TrainingError: If the training diverged.
+    """
+    schedule = settings.schedule
+    samples = InstanceSamples(
+        frames, settings.augmentation, size=settings.network.size, min_area=settings.min_area, seed=schedule.seed
+    )
+    detector = build_detector(settings.network, seed_of(schedule.seed))
+    module = _Training(detector, settings.optimizer, schedule.steps)
+    fit(module, samples, schedule=schedule, hardware=hardware, curves=curves, resume=resume, collate=list)
+    return detector.eval()

@@ -1,0 +1,36 @@
+"""Detects the instances of a frame set."""
+
+from pathlib import Path
+
+import tyro
+
+from synth2real.frames import read_frames
+from synth2real.instances.mask_rcnn import load_detector
+from synth2real.instances.predict import PredictionSettings, predict_frames
+from synth2real.params import read_section
+from synth2real.training import HardwareSettings
+
+
+def main(images: Path, model: Path, out: Path, splits: tuple[str, ...] = ()) -> None:
+    """Detects instances at the frames' own resolution.
+
+    Args:
+        images: Frame set with images.
+        model: Model file of a detector.
+        out: Frame set with detections.
+        splits: Which splits to take; all if none is named.
+    """
+    network, detector = load_detector(model)
+    frames = read_frames(images)
+    predict_frames(
+        detector,
+        frames.split(*splits) if splits else frames,
+        out,
+        size=network.size,
+        settings=read_section("instances.prediction", PredictionSettings),
+        hardware=read_section("hardware", HardwareSettings),
+    )
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

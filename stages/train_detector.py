@@ -1,0 +1,34 @@
+"""Trains the instance detector (Mask R-CNN)."""
+
+from pathlib import Path
+
+import tyro
+
+from synth2real.frames import read_frames
+from synth2real.instances.mask_rcnn import save_detector
+from synth2real.instances.train import InstanceSettings, train_detector
+from synth2real.params import read_section
+from synth2real.training import HardwareSettings, resume_folder
+
+
+def main(instances: Path, out: Path, curves: Path) -> None:
+    """Trains Mask R-CNN on the training frames of a set with instances.
+
+    Args:
+        instances: Frame set with images and instances.
+        out: Model file.
+        curves: CSV file with the losses.
+    """
+    settings = read_section("instances.training", InstanceSettings)
+    detector = train_detector(
+        read_frames(instances).split("train"),
+        settings,
+        hardware=read_section("hardware", HardwareSettings),
+        curves=curves,
+        resume=resume_folder("train_detector", settings, [instances]),
+    )
+    save_detector(out, settings.network, detector)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
