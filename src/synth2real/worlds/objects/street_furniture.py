@@ -235,7 +235,7 @@ def guard_rail(rng: np.random.Generator, length: float = 8.0) -> SceneObject:
         ((0.0, -0.155), (0.07, -0.115), (0.07, -0.055), (0.0, -0.02), (0.0, 0.02), (0.07, 0.055), (0.07, 0.115), (0.0, 0.155))
     )
     outline = np.concatenate((profile, profile[::-1] - (0.02, 0.0)))
-    beam = extruded((outline + (0.06, top - 0.155))[:, ::-1], -length / 2, length / 2, colour, "metal", axis="y")
+    beam = extruded((outline + (0.06, top - 0.155))[::-1, ::-1], -length / 2, length / 2, colour, "metal", axis="y")
     posts = np.linspace(-length / 2 + 0.1, length / 2 - 0.1, max(2, round(length / 2) + 1))
     uprights = boxes([(0, y, top / 2 - 0.03) for y in posts], (0.09, 0.06, top - 0.06), colour * 0.7)
     return scene_object([Part(GUARD_RAIL, 0, beam), Part(GUARD_RAIL, 0, uprights)])
