@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -384,7 +384,10 @@ def map_frames(function: Callable[[Item], Result], items: Sequence[Item], *, wor
                 yield function(item)
                 progress.advance(task)
             return
-        with ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=_one_thread) as pool:
+        context = get_context("forkserver")
+        plain = function.func if isinstance(function, partial) else function
+        context.set_forkserver_preload([plain.__module__])  # imports once, not once in each process
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
             try:
                 chunk = max(1, min(16, len(items) // (4 * workers)))
                 for result in pool.map(function, items, chunksize=chunk):
