@@ -57,9 +57,9 @@ def house(rng: np.random.Generator) -> SceneObject:
     height = 2.8 * storeys + 0.3
     texture, tone = _masonry(rng)
     tiles = ROOF_TILES[rng.integers(4)] * rng.uniform(0.8, 1.3)
-    pitch = rng.uniform(0.6, 1.05)
+    pitch, lengthwise = rng.uniform(0.6, 1.05), bool(rng.random() < 0.6)
     meshes = [_shell(width, depth, height, tone, texture)]
-    meshes += _gable_roof(width, depth, height, pitch, tiles, tone, texture, ridge_along_x=bool(rng.random() < 0.6))
+    meshes += _gable_roof(width, depth, height, pitch, tiles, tone, texture, lengthwise)
     frame = FRAMES[rng.integers(4)]
     front, back, left, right = _walls(width, depth)
     bays = max(2, round(width / 2.6))
@@ -69,7 +69,7 @@ def house(rng: np.random.Generator) -> SceneObject:
     for wall in (left, right):
         meshes += _windows(wall, max(1, round(depth / 4)), storeys, 0.3, 2.8, (1.0, 1.25), 0.9, frame)
     meshes += _door(rng, front, (door + 0.5) * front.width / bays)
-    ridge = height + pitch * (depth if rng.random() < 2 else width) / 2
+    ridge = height + pitch * (depth if lengthwise else width) / 2
     stack = (rng.uniform(-0.3, 0.3) * width, rng.uniform(-0.15, 0.15) * depth, 0.5 * (height + ridge) + 0.6)
     meshes.append(boxes(stack, (0.6, 0.6, ridge - height + 1.0), BRICKS[rng.integers(4)], "brick"))
     return scene_object([Part(BUILDING, 0, mesh) for mesh in meshes])
@@ -280,17 +280,17 @@ def _door(rng: np.random.Generator, wall: _Wall, centre: float) -> list[Mesh]:
 
 
 def _gable_roof(
-    width: float, depth: float, height: float, pitch: float, tiles: ArrayLike, tone: ArrayLike, texture: str, ridge_along_x: bool
+    width: float, depth: float, height: float, pitch: float, tiles: ArrayLike, tone: ArrayLike, texture: str, lengthwise: bool
 ) -> list[Mesh]:
     """A pitched roof with eaves and its two gables; ``pitch`` is rise over run."""
     x, y = width / 2, depth / 2
     eave = 0.35
-    run, half = (y, x) if ridge_along_x else (x, y)
+    run, half = (y, x) if lengthwise else (x, y)
     rise = pitch * run
     drop = pitch * eave
 
     def place(across: float, along: float, z: float) -> tuple[float, float, float]:
-        return (along, across, z) if ridge_along_x else (-across, along, z)
+        return (along, across, z) if lengthwise else (-across, along, z)
 
     slopes = []
     for side in (-1.0, 1.0):
@@ -317,7 +317,11 @@ def _gable_roof(
         for slope in top:
             a, b = (slope[1], slope[2]) if (slope[1] @ (1, 1, 0) - slope[0] @ (1, 1, 0)) * s > 0 else (slope[3], slope[0])
             verge.append([a, b, b - (0, 0, 0.16), a - (0, 0, 0.16)])
-    meshes = [quads(top, tiles, "roof"), quads(under, np.asarray(tiles) * 0.6), quads(gables, tone, texture)]
+    meshes = [
+        quads(top, tiles, "roof"),
+        quads(under, np.asarray(tiles) * 0.6),
+        quads(np.array(gables)[:, [1, 0, 3, 2]], tone, texture),
+    ]
     edges = np.array(verge)
     meshes.append(quads(np.concatenate((edges, edges[:, ::-1])), (0.4, 0.39, 0.36)))
     eaves = top[:, [1, 0]]
