@@ -156,6 +156,11 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
     )
 
 
+def xyz(x: float, y: float, z: float) -> Float[np.ndarray, "3"]:
+    """The point or vector (x, y, z)."""
+    return np.array((x, y, z))
+
+
 def rotation_z(angle: float) -> Float[np.ndarray, "3 3"]:
     """Rotation by ``angle`` about z."""
     c, s = np.cos(angle), np.sin(angle)
@@ -406,9 +411,7 @@ def lathe(profile: ArrayLike, colours: Colour, sides: int = 8, texture: str = ""
     return mesh if smooth else flat_shaded(mesh)
 
 
-def lofts(
-    sections: ArrayLike, colours: Colour, texture: str = "", smooth: bool = True, caps: bool = True
-) -> Mesh:
+def lofts(sections: ArrayLike, colours: Colour, texture: str = "", smooth: bool = True, caps: bool = True) -> Mesh:
     """Skins over rows of cross-sections: a limb, a torso, the body of a car.
 
     Args:
@@ -441,7 +444,12 @@ def lofts(
     forward[:, 0], forward[:, -1] = rings[:, 1] - rings[:, 0], rings[:, -1] - rings[:, -2]
     normals = _unit(_cross(around, forward))
     layers = [
-        (wrapped, np.concatenate((normals, normals[:, :, :1]), axis=2), np.concatenate((colour, colour[:, :, :1]), axis=2), texels)
+        (
+            wrapped,
+            np.concatenate((normals, normals[:, :, :1]), axis=2),
+            np.concatenate((colour, colour[:, :, :1]), axis=2),
+            texels,
+        )
     ]
     if caps:
         ends = rings[:, [0, -1]]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synth2real.worlds.meshes import Mesh, Part, SceneObject, boxes, flat_shaded, quads, scene_object
+from synth2real.worlds.meshes import Mesh, Part, SceneObject, boxes, quads, scene_object, xyz
 
 BUILDING = 11
 
@@ -301,8 +301,8 @@ def _gable_roof(
             place(0.0, side * (half + eave), height + rise),
         ]
         slopes.append(corners)
-    top = np.array(slopes) + (0, 0, 0.06)
-    under = top[:, ::-1] - (0, 0, 0.16)
+    top = np.array(slopes) + xyz(0, 0, 0.06)
+    under = top[:, ::-1] - xyz(0, 0, 0.16)
     gables = [
         [
             place(-s * run, -s * half, height),
@@ -316,7 +316,7 @@ def _gable_roof(
     for s in (-1.0, 1.0):
         for slope in top:
             a, b = (slope[1], slope[2]) if (slope[1] @ (1, 1, 0) - slope[0] @ (1, 1, 0)) * s > 0 else (slope[3], slope[0])
-            verge.append([a, b, b - (0, 0, 0.16), a - (0, 0, 0.16)])
+            verge.append([a, b, b - xyz(0, 0, 0.16), a - xyz(0, 0, 0.16)])
     meshes = [
         quads(top, tiles, "roof"),
         quads(under, np.asarray(tiles) * 0.6),
@@ -361,7 +361,7 @@ def _balconies(spots: list[tuple[_Wall, float, float]], width: float, tone: Arra
         [wall.origin + centre * wall.along + 0.6 * wall.outward + np.array((0, 0, level)) for wall, centre, level in spots]
     )
     slab = boxes(floors, (width, 1.2, 0.15), np.asarray(tone) * 0.8)
-    front = boxes(floors + (0, 0.56, 0.55), (width, 0.08, 0.95), np.asarray(tone) * 0.95 + 0.02)
+    front = boxes(floors + xyz(0, 0.56, 0.55), (width, 0.08, 0.95), np.asarray(tone) * 0.95 + 0.02)
     return [slab, front]
 
 
@@ -414,7 +414,7 @@ def _shop(rng: np.random.Generator, wall: _Wall, left: float, width: float, grou
         edge = _rectangles(wall, left + 0.2, z - 0.45, width - 0.4, 0.0, reach)[0]
         back = _rectangles(wall, left + 0.2, z, width - 0.4, 0.0, 0.17)[0]
         canopy = np.array([[edge[0], edge[1], back[1], back[0]]])
-        front = np.array([[edge[0] - (0, 0, 0.2), edge[1] - (0, 0, 0.2), edge[1], edge[0]]])
+        front = np.array([[edge[0] - xyz(0, 0, 0.2), edge[1] - xyz(0, 0, 0.2), edge[1], edge[0]]])
         faces = np.concatenate((canopy, front))
         meshes.append(quads(np.concatenate((faces, faces[:, ::-1])), SHOP_COLOURS[rng.integers(7)]))
     return meshes

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 
-from synth2real.worlds.meshes import Mesh, Part, SceneObject, boxes, ellipsoids, lofts, scene_object, tubes
+from synth2real.worlds.meshes import Mesh, Part, SceneObject, boxes, ellipsoids, lofts, scene_object, tubes, xyz
 
 Garment = Literal["trousers", "shorts", "skirt", "coat"]
 Bag = Literal["none", "backpack", "handbag", "shoulder"]
@@ -238,7 +238,7 @@ def figure(build: Build, joints: Joints, wear: Wear) -> list[Mesh]:
     hands = joints.wrists + 0.035 * h * _unit(joints.wrists - joints.elbows)
     flesh = [
         ellipsoids(face, skull, wear.skin, 1, "skin"),
-        tubes(joints.chest - 0.01 * h * up, face - (0, 0, 0.03 * h), 0.032 * h, 0.03 * h, wear.skin, 5, "skin", caps=False),
+        tubes(joints.chest - 0.01 * h * up, face - xyz(0, 0, 0.03 * h), 0.032 * h, 0.03 * h, wear.skin, 5, "skin", caps=False),
         ellipsoids(hands, np.array((0.016, 0.02, 0.034)) * h, wear.skin, 0, "skin"),
     ]
     if wear.helmet is not None:
@@ -248,15 +248,15 @@ def figure(build: Build, joints: Joints, wear: Wear) -> list[Mesh]:
     plain = [crown]
     if wear.long_hair:
         plain.append(ellipsoids(face + np.array((0, -0.036, -0.045)) * size, skull * (1.05, 0.55, 1.05), wear.hair, 0))
-    forward = _unit(fore * (1, 1, 0) + (0, 1e-6, 0))
+    forward = _unit(fore * (1, 1, 0) + xyz(0, 1e-6, 0))
     plain.append(_shoes(joints.ankles, joints.knees, forward, h, wear.shoes))
     if wear.bag == "backpack":
         centre = joints.pelvis + 0.62 * trunk_length * up - 0.105 * h * g * fore
         plain.append(ellipsoids(centre, np.array((0.085, 0.06, 0.125)) * h, wear.bag_colour, 1))
     elif wear.bag == "handbag":
-        plain.append(boxes(hands[1] - (0, 0, 0.11 * h), np.array((0.05, 0.17, 0.13)) * h, wear.bag_colour, taper=0.8))
+        plain.append(boxes(hands[1] - xyz(0, 0, 0.11 * h), np.array((0.05, 0.17, 0.13)) * h, wear.bag_colour, taper=0.8))
     elif wear.bag == "shoulder":
-        plain.append(boxes(joints.pelvis + (0.125 * h * g, -0.01, -0.01), np.array((0.06, 0.17, 0.15)) * h, wear.bag_colour))
+        plain.append(boxes(joints.pelvis + xyz(0.125 * h * g, -0.01, -0.01), np.array((0.06, 0.17, 0.15)) * h, wear.bag_colour))
     return [torso, limbs, *skirts, *flesh, *plain]
 
 

@@ -14,13 +14,13 @@ from synth2real.worlds.meshes import (
     Part,
     SceneObject,
     boxes,
-    ellipsoids,
     lathe,
     lofts,
     merge,
     rotation_y,
     scene_object,
     tubes,
+    xyz,
 )
 from synth2real.worlds.objects.people import Build, Joints, Wear, figure, random_build, random_wear, reach
 
@@ -60,11 +60,11 @@ def bicycle(rng: np.random.Generator, ridden: bool | None = None) -> SceneObject
     seat = np.array((0, -0.21 * base, 0.93 * scale))
     seat_tube = crank + 0.78 * (seat - crank)
     head_low, head_high = np.array((0, 0.36 * base, 0.64)), np.array((0, 0.29 * base, 0.86 * scale))
-    stem = head_high + (0, -0.02, 0.13)
+    stem = head_high + xyz(0, -0.02, 0.13)
     step_through = rng.random() < 0.4
     paint = FRAME_TONES[rng.choice(7, p=FRAME_SHARES)] * rng.uniform(0.8, 1.2)
     tilt = rng.uniform(-0.02, 0.02)
-    joint = crank + 0.35 * (seat - crank) if step_through else seat_tube - (0, 0, 0.04)
+    joint = crank + 0.35 * (seat - crank) if step_through else seat_tube - xyz(0, 0, 0.04)
     side = np.array((0.055, 0.0, 0.0))
     phase = rng.uniform(0, 2 * np.pi)
     swing = 0.17 * np.array((0, np.cos(phase), np.sin(phase)))
@@ -98,7 +98,15 @@ def bicycle(rng: np.random.Generator, ridden: bool | None = None) -> SceneObject
         caps=False,
     )
     solids = boxes(
-        (seat + (0, -0.02, 0.02), pedals[0], pedals[1], grips[0], grips[1], stem + (0, 0.08, -0.1), rear + (0, -0.3, 0.34)),
+        (
+            seat + xyz(0, -0.02, 0.02),
+            pedals[0],
+            pedals[1],
+            grips[0],
+            grips[1],
+            stem + xyz(0, 0.08, -0.1),
+            rear + xyz(0, -0.3, 0.34),
+        ),
         (
             (0.15, 0.27, 0.055),
             (0.09, 0.1, 0.03),
@@ -117,9 +125,9 @@ def bicycle(rng: np.random.Generator, ridden: bool | None = None) -> SceneObject
     if rng.random() < 0.6:
         machine.append(_mudguards(rear, front, radius, paint))
     if rng.random() < 0.35:
-        machine.append(boxes(stem + (0, 0.2, -0.08), (0.36, 0.28, 0.24), (0.12, 0.08, 0.045), taper=1.2))
+        machine.append(boxes(stem + xyz(0, 0.2, -0.08), (0.36, 0.28, 0.24), (0.12, 0.08, 0.045), taper=1.2))
     elif rng.random() < 0.4:
-        machine.append(boxes(rear + (0, -0.05, 0.42), (0.12, 0.4, 0.03), (0.05, 0.05, 0.05)))
+        machine.append(boxes(rear + xyz(0, -0.05, 0.42), (0.12, 0.4, 0.03), (0.05, 0.05, 0.05)))
     disc = lathe(((0.0, -0.02), (radius, -0.02), (radius, 0.02), (0.0, 0.02)), RUBBER, 16)
     discs = [disc.transformed(rotation_y(np.pi / 2), centre) for centre in (rear, front)]
     number = 2 if rides else 1
@@ -127,10 +135,10 @@ def bicycle(rng: np.random.Generator, ridden: bool | None = None) -> SceneObject
     if rides:
         upright = rng.uniform(0.25, 0.45) if step_through else rng.uniform(0.45, 0.75)
         wear = random_wear(rng, helmet=rng.random() < 0.5)
-        joints = riding_joints(build, seat + (0, 0.0, 0.03), upright, grips, pedals + (0, -0.06, 0.055))
+        joints = riding_joints(build, seat + xyz(0, 0.0, 0.03), upright, grips, pedals + xyz(0, -0.06, 0.055))
         parts += [Part(RIDER, 1, mesh) for mesh in figure(build, joints, _fit_for_riding(wear))]
     elif abs(tilt) > 0:
-        stand = tubes(crank + (-0.02, -0.08, 0.0), crank + (-0.2, -0.12, -0.28), 0.012, None, STEEL, 4, caps=False)
+        stand = tubes(crank + xyz(-0.02, -0.08, 0.0), crank + xyz(-0.2, -0.12, -0.28), 0.012, None, STEEL, 4, caps=False)
         parts.append(Part(BICYCLE, number, stand))
     return scene_object(parts)
 
@@ -155,13 +163,13 @@ def motorcycle(rng: np.random.Generator, ridden: bool | None = None, kind: Motor
     radius, base, wide = (0.235, 1.28, 0.11) if scooter else (0.31, 1.45, 0.15)
     rear, front = np.array((0, -0.5 * base, radius)), np.array((0, 0.5 * base, radius))
     head = front + ((0, -0.22, 0.50 + 0.1 * scooter) if not scooter else (0, -0.2, 0.68))
-    stem = head + (0, -0.08, 0.14)
-    grips = np.array((stem + (-0.34, -0.08, 0.02), stem + (0.34, -0.08, 0.02)))
+    stem = head + xyz(0, -0.08, 0.14)
+    grips = np.array((stem + xyz(-0.34, -0.08, 0.02), stem + xyz(0.34, -0.08, 0.02)))
     seat = np.array((0, -0.3, 0.78))
     wheels = [_tyre(centre, radius, wide) for centre in (rear, front)]
-    fork = [(front + (x, 0, 0), head + (x, 0, 0)) for x in (-0.1, 0.1)]
+    fork = [(front + xyz(x, 0, 0), head + xyz(x, 0, 0)) for x in (-0.1, 0.1)]
     bars = [*fork, (grips[0], stem), (grips[1], stem), (head, stem)]
-    mirrors = grips * (0.85, 1, 1) + (0, 0.03, 0.2)
+    mirrors = grips * (0.85, 1, 1) + xyz(0, 0.03, 0.2)
     bars += list(zip(grips * (0.75, 1, 1), mirrors, strict=True))
     frame = tubes([b[0] for b in bars], [b[1] for b in bars], (0.03, 0.03, 0.016, 0.016, 0.03, 0.008, 0.008), None, STEEL, 5)
     if scooter:
@@ -201,7 +209,7 @@ def motorcycle(rng: np.random.Generator, ridden: bool | None = None, kind: Motor
     )
     lamp_z = head[2] + (0.06 if not scooter else 0.0)
     details = boxes(
-        (head + (0, 0.12, lamp_z - head[2]), (0, -0.93, 0.7), (0, -0.95, 0.56), mirrors[0], mirrors[1]),
+        (head + xyz(0, 0.12, lamp_z - head[2]), (0, -0.93, 0.7), (0, -0.95, 0.56), mirrors[0], mirrors[1]),
         ((0.19, 0.12, 0.17), (0.16, 0.05, 0.08), (0.2, 0.02, 0.15), (0.13, 0.03, 0.09), (0.13, 0.03, 0.09)),
         ((0.8, 0.8, 0.76), (0.42, 0.015, 0.012), (0.7, 0.7, 0.66), RUBBER, RUBBER),
     )
@@ -209,7 +217,7 @@ def motorcycle(rng: np.random.Generator, ridden: bool | None = None, kind: Motor
     if top_box:
         machine.append(boxes((0, -0.86, 1.03), (0.42, 0.4, 0.34), paint if rng.random() < 0.4 else RUBBER, taper=0.85))
     if rng.random() < 0.5:
-        machine.append(boxes(head + (0, 0.06, 0.34), (0.34, 0.03, 0.34), (0.2, 0.23, 0.25), taper=0.7))
+        machine.append(boxes(head + xyz(0, 0.06, 0.34), (0.34, 0.03, 0.34), (0.2, 0.23, 0.25), taper=0.7))
     number = 2 if rides else 1
     parts = [Part(MOTORCYCLE, number, mesh) for mesh in machine]
     if rides:
@@ -221,7 +229,7 @@ def motorcycle(rng: np.random.Generator, ridden: bool | None = None, kind: Motor
             else np.array(((-0.2, -0.06, 0.38), (0.2, -0.06, 0.38)))
         )
         joints = riding_joints(
-            build, seat + (0, -0.02, 0.08), rng.uniform(0.1, 0.3) if scooter else rng.uniform(0.25, 0.5), grips, pegs
+            build, seat + xyz(0, -0.02, 0.08), rng.uniform(0.1, 0.3) if scooter else rng.uniform(0.25, 0.5), grips, pegs
         )
         parts += [Part(RIDER, 1, mesh) for mesh in figure(build, joints, _fit_for_riding(wear))]
     return scene_object(parts)
@@ -240,14 +248,14 @@ def riding_joints(
         feet: (2, 3) ankles wanted, left first.
     """
     h = build.stature
-    pelvis = seat + (0, 0, 0.05 * h)
+    pelvis = seat + xyz(0, 0, 0.05 * h)
     up = np.array((0.0, np.sin(lean), np.cos(lean)))
     chest = pelvis + 0.288 * h * up
     head = chest + np.array((0, 0.055 * h, 0.108 * h))
     side = np.array((-1.0, 1.0))[:, None] * np.array((1.0, 0.0, 0.0))
     shoulders = chest + side * build.shoulders - 0.008 * h * up
     hips = pelvis + side * 0.052 * h
-    elbows, wrists = reach(shoulders, grips + (0, -0.03, 0.02), 0.172 * h, 0.17 * h, (0.0, -0.4, -1.0))
+    elbows, wrists = reach(shoulders, grips + xyz(0, -0.03, 0.02), 0.172 * h, 0.17 * h, (0.0, -0.4, -1.0))
     knees, ankles = reach(hips, feet, 0.245 * h, 0.246 * h, (0.0, 1.0, 0.3))
     return Joints(pelvis, chest, head, shoulders, elbows, wrists, hips, knees, ankles)
 
@@ -271,7 +279,7 @@ def _spoked_wheel(centre: NDArray[np.float64], radius: float) -> Mesh:
     wires = tubes(
         np.repeat(centre[None], len(spokes), axis=0), centre + (radius - 0.03) * spokes, 0.004, None, STEEL, 3, caps=False
     )
-    hub = tubes(centre - (0.05, 0, 0), centre + (0.05, 0, 0), 0.028, None, STEEL, 5)
+    hub = tubes(centre - xyz(0.05, 0, 0), centre + xyz(0.05, 0, 0), 0.028, None, STEEL, 5)
     return merge((tyre, wires, hub))
 
 
