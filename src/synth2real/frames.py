@@ -29,7 +29,7 @@ import numpy as np
 from jaxtyping import UInt8, UInt16
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from synth2real.label_space import NUM_LABEL_IDS
+from synth2real.label_space import INSTANCE_FACTOR, NUM_LABEL_IDS
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -246,9 +246,9 @@ def read_instances(path: Path) -> UInt16[np.ndarray, "height width"]:
         raise FrameError(
             f"{path}: expected one channel of 16 bits, found {pixels.dtype} of shape {pixels.shape}: no instance ids."
         )
-    highest = int(pixels.max())
-    if highest // 1000 >= NUM_LABEL_IDS or NUM_LABEL_IDS <= highest < 1000:
-        raise FrameError(f"{path}: expected instance ids label_id * 1000 + n with label ids up to 33, found {highest}.")
+    wrong = pixels[((pixels >= NUM_LABEL_IDS) & (pixels < INSTANCE_FACTOR)) | (pixels >= NUM_LABEL_IDS * INSTANCE_FACTOR)]
+    if wrong.size:
+        raise FrameError(f"{path}: expected instance ids label_id * 1000 + n with label ids up to 33, found {wrong.max()}.")
     return pixels
 
 
