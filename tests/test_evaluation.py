@@ -120,7 +120,7 @@ def test_frame_sets_are_scored(tmp_path: Path, workers: int) -> None:
     assert scores["unfused"] == summarise(counts, _CITYSCAPES19)
     assert scores["fused"]["miou"] == 100
     assert scores["majority"] == majority(counts, _CITYSCAPES19)
-    assert (scores["label_space"], scores["frames"]) == ("cityscapes19", 2)
+    assert (scores["label_space"], scores["split"], scores["frames"]) == ("cityscapes19", "val", 2)
 
 
 def test_frames_without_a_prediction_are_named(tmp_path: Path) -> None:

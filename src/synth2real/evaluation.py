@@ -107,7 +107,7 @@ def evaluate(annotations: Path, predictions: Mapping[str, Path], settings: Evalu
         workers: Processes.
 
     Returns:
-        ``label_space``, ``frames``, the scores of each prediction under its name (see :func:`summarise`), and ``majority``.
+        ``label_space``, ``split``, ``frames``, each prediction's scores under its name (see :func:`summarise`), and ``majority``.
 
     Raises:
         FrameError: If a frame has no prediction or one of another size, a file is damaged, or nothing is annotated.
@@ -123,6 +123,7 @@ def evaluate(annotations: Path, predictions: Mapping[str, Path], settings: Evalu
         raise FrameError(f"{annotations}: no pixel of split {settings.split} is annotated with a class of {space.name}.")
     return {
         "label_space": space.name,
+        "split": settings.split,
         "frames": len(annotated),
         **{name: summarise(item, space) for name, item in zip(predictions, counts, strict=True)},
         "majority": majority(counts[0], space),

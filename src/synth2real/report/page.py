@@ -1,0 +1,142 @@
+"""The report: a summary as CSV, and one HTML page that works offline."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from synth2real.frames import read_frames, read_image, write_text
+from synth2real.label_space import LABEL_SPACES
+from synth2real.report import pictures
+from synth2real.report.tables import MAJORITY, ReportError, Table, best_per_class, ladder_position, read_json, read_table, to_csv
+from synth2real.report.template import PAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSettings:
+    """The section ``report`` of params.yaml."""
+
+    frames: int
+    """How many frames the picture grid shows."""
+    height: int
+    """Height of its pictures in pixels; larger ones are shrunk."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.frames <= 50:
+            raise ValueError(f"frames must be in 1..50, found {self.frames}")
+        if not 16 <= self.height <= 1024:
+            raise ValueError(f"height must be in 16..1024, found {self.height}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSources:
+    """Where the results of an experiment are."""
+
+    evaluations: Path
+    """Folder of ``<model>.json``."""
+    target: Path
+    """Frame set with images."""
+    annotations: Path
+    """Frame set with annotated labels."""
+    predictions: Path
+    """Folder of frame sets, one a model."""
+    fused: Path
+    """Folder of fused frame sets, one a model."""
+    curves: Path
+    """Folder of the trainings' CSV files."""
+    statistics: Mapping[str, Path]
+    """Title and JSON file of each further section; shown as they are."""
+    grids: Mapping[str, Path]
+    """Title of such a section and a JPEG or PNG file that belongs to it."""
+
+
+def write_report(sources: ReportSources, params: Mapping[str, Any], settings: ReportSettings, summary: Path, out: Path) -> None:
+    """Writes the summary and the page.
+
+    Args:
+        sources: What to show.
+        params: The experiment's settings.
+        settings: How many pictures, and how large.
+        summary: CSV file; see :func:`synth2real.report.tables.to_csv`.
+        out: HTML file.
+
+    Raises:
+        ReportError: If a metric or a curve is missing or damaged, or the models were not scored on the same frames.
+        FrameError: If a frame or a prediction is missing or damaged.
+    """
+    table = read_table(sources.evaluations)
+    curve_paths = sorted(sources.curves.glob("*.csv"))
+    if not curve_paths:
+        raise ReportError(f"{sources.curves}: no curve <training>.csv there. Train first (dvc repro).")
+    page = _page(
+        table,
+        pictures=_pictures(sources, table, settings),
+        curves=[(path.stem, pictures.curves(path)) for path in sorted(curve_paths, key=_training_position)],
+        statistics=[
+            (title, read_json(path), pictures.photo(read_image(sources.grids[title]), 2048) if title in sources.grids else None)
+            for title, path in sources.statistics.items()
+        ],
+        params=params,
+    )
+    write_text(summary, to_csv(table))
+    write_text(out, page)
+
+
+def _page(table: Table, **parts: Any) -> str:
+    space = LABEL_SPACES[table.label_space]
+    models = [row for row in table.rows if row.model != MAJORITY]
+    reference = [row.miou for row in models if row.model == "source_only" and not row.is_fused]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.globals.update(columns_of=_columns_of, words=_words)
+    return environment.from_string(PAGE).render(
+        table=table,
+        models=models,
+        majority=MAJORITY,
+        reference=reference[0] if reference else None,
+        best_miou=max((row.miou for row in models if row.model != "oracle"), default=None),
+        best=best_per_class(models, space.class_names),
+        classes=[(name, "rgb({} {} {})".format(*colour)) for name, colour in zip(space.class_names, space.colours, strict=True)],
+        **parts,
+    )
+
+
+def _pictures(sources: ReportSources, table: Table, settings: ReportSettings) -> list[dict[str, Any]]:
+    space = LABEL_SPACES[table.label_space]
+    target = read_frames(sources.target)
+    sets = [("annotation", read_frames(sources.annotations))]
+    for row in table.rows:
+        if row.model != MAJORITY:
+            root = (sources.fused if row.is_fused else sources.predictions) / row.model
+            sets.append((_words(row.model) + (", fused" if row.is_fused else ""), read_frames(root)))
+    chosen = pictures.choose(sets[0][1].split(table.split).frames, settings.frames)
+    return [
+        {
+            "name": frame.frame_id,
+            "ratio": round(frame.width / frame.height, 4),
+            "photo": pictures.photo(target.image(frame), settings.height),
+            "maps": [(caption, pictures.colour_map(item.label(frame), space, settings.height)) for caption, item in sets],
+        }
+        for frame in chosen
+    ]
+
+
+def _training_position(path: Path) -> tuple[int, int, str]:
+    """Translator and detector first, then the segmenters in the ladder's order."""
+    kind, _, model = path.stem.partition("_")
+    return ladder_position(model) if kind == "segmenter" else (-1, 0, path.stem)
+
+
+def _words(name: object) -> str:
+    return str(name).replace("_", " ").replace("round-", "round ")
+
+
+def _columns_of(node: Mapping[str, Any]) -> list[str]:
+    """Columns to show a mapping of mappings of scalars as a table; none if it has another form or would be too wide."""
+    rows = list(node.values())
+    if len(rows) < 2 or not all(isinstance(row, Mapping) and row for row in rows):
+        return []
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    is_flat = not any(isinstance(value, Mapping) for row in rows for value in row.values())
+    return columns if is_flat and len(columns) <= 24 else []

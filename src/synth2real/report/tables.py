@@ -1,0 +1,119 @@
+"""The evaluations of all models as one table: the ladder from source-only to self-training."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from synth2real.label_space import LABEL_SPACES
+
+MAJORITY = "majority"
+"""Name of the baseline's row: the best constant prediction."""
+
+
+class ReportError(ValueError):
+    """A file that the report is made of is missing or not as expected; the message names it and the remedy."""
+
+
+class Row(NamedTuple):
+    """One prediction's scores, in %; None where a class is neither annotated nor predicted."""
+
+    model: str
+    is_fused: bool
+    miou: float
+    pixel_accuracy: float | None
+    """None for the baseline."""
+    iou: Mapping[str, float | None]
+    """By class name; empty for the baseline."""
+
+
+class Table(NamedTuple):
+    """All rows of an experiment, which share label space, split and frames."""
+
+    label_space: str
+    split: str
+    frames: int
+    majority_class: str
+    """What the baseline predicts everywhere."""
+    rows: tuple[Row, ...]
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        ReportError: If it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ReportError(f"{path}: no such file. Run the stage that makes it (dvc repro).") from None
+    except ValueError as error:
+        raise ReportError(f"{path}: expected JSON, found {error}. Run the stage that makes it again.") from None
+
+
+def ladder_position(model: str) -> tuple[int, int, str]:
+    """Sorts models as the method builds on them: source_only, adapted, round-1, round-2, ..., others by name, oracle."""
+    if match := re.fullmatch(r"round-(\d+)", model):
+        return (2, int(match[1]), model)
+    return ({"source_only": 0, "adapted": 1, "oracle": 4}.get(model, 3), 0, model)
+
+
+def read_table(folder: Path) -> Table:
+    """Reads ``<model>.json`` of all models, as :func:`synth2real.evaluation.evaluate` gives them.
+
+    The baseline comes first, then each model in the ladder's order, unfused before fused.
+
+    Raises:
+        ReportError: If there is none, or one is damaged or was scored on other frames or in another label space than the first.
+    """
+    paths = sorted(folder.glob("*.json"), key=lambda path: ladder_position(path.stem))
+    if not paths:
+        raise ReportError(f"{folder}: no evaluation <model>.json there. Run dvc repro evaluate.")
+    evaluations = {path: _read_evaluation(path) for path in paths}
+    first = evaluations[paths[0]]
+    for path, other in evaluations.items():
+        if other[:-1] != first[:-1]:
+            raise ReportError(
+                f"{path}: label space, split, frames and most frequent class are {other[:-1]}, in {paths[0]} {first[:-1]}; "
+                "such scores cannot be compared. Evaluate all models again."
+            )
+    baseline, *_ = first.rows
+    return first._replace(rows=(baseline, *(row for table in evaluations.values() for row in table.rows[1:])))
+
+
+def _read_evaluation(path: Path) -> Table:
+    """One model's table: the baseline, then its predictions."""
+    scores = read_json(path)
+    try:
+        rows = [Row(MAJORITY, False, scores[MAJORITY]["miou"], None, {})]
+        for name in ("unfused", "fused"):
+            if name in scores:
+                rows.append(Row(path.stem, name == "fused", *(scores[name][key] for key in ("miou", "pixel_accuracy", "iou"))))
+        table = Table(scores["label_space"], scores["split"], scores["frames"], scores[MAJORITY]["class"], tuple(rows))
+    except (KeyError, TypeError) as error:
+        raise ReportError(f"{path}: expected an evaluation's scores, found none at {error}. Evaluate again.") from None
+    if table.label_space not in LABEL_SPACES:
+        raise ReportError(f"{path}: unknown label space {table.label_space!r}; there are {', '.join(LABEL_SPACES)}.")
+    return table
+
+
+def to_csv(table: Table) -> str:
+    """The table as CSV: model, fused (yes or no), miou, pixel_accuracy and the IoU of each class, in %; empty where None."""
+    classes = LABEL_SPACES[table.label_space].class_names
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("model", "fused", "miou", "pixel_accuracy", *classes))
+    for row in table.rows:
+        fused = "yes" if row.is_fused else "no"
+        writer.writerow((row.model, fused, row.miou, row.pixel_accuracy, *(row.iou.get(name) for name in classes)))
+    return buffer.getvalue()
+
+
+def best_per_class(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, float | None]:
+    """The highest IoU of each class over all rows but the oracle's, which has seen the labels."""
+    found = {name: [row.iou.get(name) for row in rows if row.model != "oracle"] for name in classes}
+    return {name: max((value for value in values if value is not None), default=None) for name, values in found.items()}

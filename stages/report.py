@@ -1,0 +1,57 @@
+"""Writes the summary table and the offline report."""
+
+from pathlib import Path
+
+import tyro
+
+from synth2real.params import read_params, read_section
+from synth2real.report.page import ReportSettings, ReportSources, write_report
+
+
+def main(
+    evaluations: Path,
+    data: Path,
+    translation: Path,
+    target: Path,
+    annotations: Path,
+    predictions: Path,
+    fused: Path,
+    curves: Path,
+    summary: Path,
+    out: Path,
+    detector: Path | None = None,
+    translation_grid: Path | None = None,
+) -> None:
+    """Shows an experiment's results: a summary as CSV, and one HTML page with tables, pictures and curves.
+
+    Args:
+        evaluations: Folder with the scores of each model, as JSON.
+        data: JSON file with the data's statistics.
+        translation: JSON file with the translation's scores.
+        target: Frame set with the target's images.
+        annotations: Frame set with the target's annotated label ids.
+        predictions: Folder with a frame set of predicted label ids for each model.
+        fused: Folder with a frame set of fused label ids for each model.
+        curves: Folder with the trainings' curves, as CSV.
+        summary: CSV file with the scores of all models.
+        out: HTML file.
+        detector: JSON file with the detector's scores.
+        translation_grid: JPEG or PNG file with translated images.
+    """
+    statistics = {"Data": data, "Translation": translation} | ({"Detector": detector} if detector else {})
+    grids = {"Translation": translation_grid} if translation_grid else {}
+    sources = ReportSources(
+        evaluations=evaluations,
+        target=target,
+        annotations=annotations,
+        predictions=predictions,
+        fused=fused,
+        curves=curves,
+        statistics=statistics,
+        grids=grids,
+    )
+    write_report(sources, read_params(), read_section("report", ReportSettings), summary, out)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
