@@ -185,6 +185,20 @@ def volume(mesh: Mesh) -> float:
     return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6.0)
 
 
+def copies(mesh: Mesh, turns: Float[np.ndarray, "k 3 3"], offsets: Float[np.ndarray, "k 3"]) -> Mesh:
+    """One mesh of k copies, each turned by a rotation and then moved by an offset in metres."""
+    count, each = len(turns), len(mesh.vertices)
+    transposed = np.swapaxes(turns, 1, 2).astype(np.float32)
+    return Mesh(
+        (mesh.vertices @ transposed + offsets.astype(np.float32)[:, None]).reshape(-1, 3),
+        (mesh.normals @ transposed).reshape(-1, 3),
+        np.tile(mesh.colours, (count, 1)),
+        np.tile(mesh.texture_coordinates, (count, 1)),
+        (mesh.triangles + (each * np.arange(count, dtype=np.int32))[:, None, None]).reshape(-1, 3),
+        mesh.texture,
+    )
+
+
 def flat_shaded(mesh: Mesh) -> Mesh:
     """The same triangles, none sharing a vertex, each with the normal of its plane."""
     index = mesh.triangles.reshape(-1)
@@ -226,13 +240,13 @@ def boxes(centres: ArrayLike, sizes: ArrayLike, colours: Colour, texture: str = 
         top = np.broadcast_to(top[:, None] if top.ndim == 1 else top, (count, 2))
         corners[:, 4:, :2] *= top[:, None]
     corners += centre[:, None]
+    faces = corners[:, _CUBE_FACES]
     texels = np.empty((count, 6, 4, 2), np.float32)
-    half = size / 2
-    for face, (u, v) in enumerate(((0, 1), (0, 1), (0, 2), (0, 2), (1, 2), (1, 2))):
-        texels[:, face, :, 0] = _QUAD_CORNERS[:, 0] * half[:, u, None] + centre[:, u, None]
-        texels[:, face, :, 1] = _QUAD_CORNERS[:, 1] * half[:, v, None] + centre[:, v, None]
-    colour = np.broadcast_to(np.asarray(colours, np.float32), (count, 3))
-    return quads(corners[:, _CUBE_FACES].reshape(-1, 4, 3), np.repeat(colour, 6, axis=0), texture, texels.reshape(-1, 4, 2))
+    texels[:, :2], texels[:, 2:4], texels[:, 4:] = faces[:, :2, :, :2], faces[:, 2:4, :, ::2], faces[:, 4:, :, 1:]
+    colour = np.asarray(colours, np.float32)
+    if colour.ndim == 2:
+        colour = np.repeat(colour, 6, axis=0)
+    return quads(faces.reshape(-1, 4, 3), colour, texture, texels.reshape(-1, 4, 2))
 
 
 def quads(
@@ -250,11 +264,11 @@ def quads(
     count = len(corner)
     normals = _unit(_cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1]))
     if texture_coordinates is None:
-        width = np.linalg.norm(corner[:, 1] - corner[:, 0], axis=1)
-        height = np.linalg.norm(corner[:, 3] - corner[:, 0], axis=1)
+        sides = corner[:, [1, 3]] - corner[:, :1]
+        extent = np.sqrt(np.einsum("...i,...i->...", sides, sides))
         texels = np.zeros((count, 4, 2), np.float32)
-        texels[:, 1:3, 0] = width[:, None]
-        texels[:, 2:, 1] = height[:, None]
+        texels[:, 1:3, 0] = extent[:, :1]
+        texels[:, 2:, 1] = extent[:, 1:]
     else:
         texels = np.asarray(texture_coordinates, np.float32)
     colour = np.asarray(colours, np.float32)
@@ -430,51 +444,45 @@ def lofts(sections: ArrayLike, colours: Colour, texture: str = "", smooth: bool 
     count, rows, points = rings.shape[:3]
     if rows < 2 or points < 3:
         raise ValueError(f"expected at least 2 sections of at least 3 points, got {rows} of {points}")
-    colour = np.asarray(colours, np.float32)
-    colour = np.broadcast_to(colour if colour.ndim in (1, 4) else colour[:, None, None], rings.shape)
-    wrapped = np.concatenate((rings, rings[:, :, :1]), axis=2)
-    edges = np.sqrt(np.square(np.diff(wrapped, axis=2)).sum(axis=-1))
-    texels = np.zeros((count, rows, points + 1, 2), np.float32)
-    np.cumsum(edges, axis=2, out=texels[:, :, 1:, 0])
-    along = np.sqrt(np.square(np.diff(rings.mean(axis=2), axis=1)).sum(axis=-1))
-    texels[:, 1:, :, 1] = np.cumsum(along, axis=1)[..., None]
-    around = np.roll(rings, -1, axis=2) - np.roll(rings, 1, axis=2)
+    side = rows * (points + 1)
+    total = side + (2 * (points + 1) if caps else 0)
+    vertices, normals, colour = (np.empty((count, total, 3), np.float32) for _ in range(3))
+    texels = np.zeros((count, total, 2), np.float32)
+    wrapped, facing, painted, wound = (a[:, :side].reshape(count, rows, points + 1, -1) for a in (vertices, normals, colour, texels))
+    wrapped[:, :, :points], wrapped[:, :, points] = rings, rings[:, :, 0]
+    edges = wrapped[:, :, 1:] - wrapped[:, :, :-1]
+    around = edges + np.concatenate((edges[:, :, -1:], edges[:, :, :-1]), axis=2)
     forward = np.empty_like(rings)
     forward[:, 1:-1] = rings[:, 2:] - rings[:, :-2]
     forward[:, 0], forward[:, -1] = rings[:, 1] - rings[:, 0], rings[:, -1] - rings[:, -2]
-    normals = _unit(_cross(around, forward))
-    layers = [
-        (
-            wrapped,
-            np.concatenate((normals, normals[:, :, :1]), axis=2),
-            np.concatenate((colour, colour[:, :, :1]), axis=2),
-            texels,
-        )
-    ]
+    facing[:, :, :points] = _unit(_cross(around, forward))
+    facing[:, :, points] = facing[:, :, 0]
+    np.cumsum(np.sqrt(np.einsum("...i,...i->...", edges, edges)), axis=2, out=wound[:, :, 1:, 0])
+    centres = rings.sum(axis=2) / np.float32(points)
+    steps = centres[:, 1:] - centres[:, :-1]
+    wound[:, 1:, :, 1] = np.cumsum(np.sqrt(np.einsum("...i,...i->...", steps, steps)), axis=1)[..., None]
+    given = np.asarray(colours, np.float32)
+    if given.ndim == 4:
+        painted[:, :, :points], painted[:, :, points] = given, given[:, :, 0]
+    else:
+        colour[...] = given if given.ndim == 1 else given[:, None]
     if caps:
         ends = rings[:, [0, -1]]
-        centres = ends.mean(axis=2, keepdims=True)
-        spokes = ends - centres
-        facing = _unit(_cross(spokes, np.roll(spokes, -1, axis=2)).sum(axis=2))
-        facing[:, 0] *= -1
-        disc = np.concatenate((ends, centres), axis=2)
-        disc_colour = colour[:, [0, -1]]
-        layers.append(
-            (
-                disc,
-                np.broadcast_to(facing[:, :, None], disc.shape),
-                np.concatenate((disc_colour, disc_colour.mean(axis=2, keepdims=True)), axis=2),
-                np.zeros((count, 2, points + 1, 2), np.float32),
-            )
-        )
-    flat = [tuple(array.reshape(count, -1, array.shape[-1]) for array in layer) for layer in layers]
-    per_skin = sum(layer[0].shape[1] for layer in flat)
-    template = _loft_triangles(rows, points, caps)
-    offsets = per_skin * np.arange(count, dtype=np.int32)[:, None, None]
-    vertices, vertex_normals, vertex_colours, coordinates = (
-        np.concatenate([layer[i] for layer in flat], axis=1).reshape(count * per_skin, -1) for i in range(4)
+        spokes = ends - centres[:, [0, -1], None]
+        outward = _unit(_cross(spokes, np.roll(spokes, -1, axis=2)).sum(axis=2))
+        outward[:, 0] *= -1
+        shape = (count, 2, points + 1, 3)
+        disc = vertices[:, side:].reshape(shape)
+        disc[:, :, :points], disc[:, :, points] = ends, centres[:, [0, -1]]
+        normals[:, side:].reshape(shape)[...] = outward[:, :, None]
+        if given.ndim == 4:
+            disc_colour = colour[:, side:].reshape(shape)
+            disc_colour[:, :, :points] = given[:, [0, -1]]
+            disc_colour[:, :, points] = given[:, [0, -1]].mean(axis=2)
+    triangles = _loft_triangles(rows, points, caps) + (total * np.arange(count, dtype=np.int32))[:, None, None]
+    mesh = Mesh(
+        vertices.reshape(-1, 3), normals.reshape(-1, 3), colour.reshape(-1, 3), texels.reshape(-1, 2), triangles.reshape(-1, 3), texture
     )
-    mesh = Mesh(vertices, vertex_normals, vertex_colours, coordinates, (template + offsets).reshape(-1, 3), texture)
     return mesh if smooth else flat_shaded(mesh)
 
 
