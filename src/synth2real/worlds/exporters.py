@@ -1,0 +1,315 @@
+"""Renders whole worlds to disk, in the raw layouts of the real data sets that they stand for.
+
+::
+
+    gta         images/00001.png, labels/00001.png                  GTA5 (Richter et al., ECCV 2016): palette PNG, index = label id
+    cityscapes  leftImg8bit/<split>/<city>/*_leftImg8bit.png        Cityscapes (Cordts et al., CVPR 2016)
+                gtFine/<split>/<city>/*_gtFine_{labelIds,instanceIds}.png
+    veis        images/{multi,single}_class/00001.png               VEIS (Saleh et al., ECCV 2018): COCO polygons of ten classes,
+                annotations.json, pixel_labels/.../00001_trainIds.png   train ids for some frames
+
+One job is one street (or stage): it is built once and looked at from many cameras. Jobs are independent and each draws from a seed
+sequence of its own, so the bytes depend on the settings alone, not on how many processes share the work. A world is written beside its
+place and renamed when whole; whoever is killed leaves nothing that could be taken for a data set.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
+from synth2real.frames import map_frames, write_bytes, write_image, write_instances, write_label, write_text
+from synth2real.label_space import INSTANCE_FACTOR, LABEL_BY_NAME, LABEL_ID_TO_TRAIN_ID, PALETTE, VEIS_LABELS
+from synth2real.worlds import looks
+from synth2real.worlds.rendering import Rendering, renderer
+from synth2real.worlds.streets import Street, street
+from synth2real.worlds.studios import studio
+
+WorldName = Literal["gta", "cityscapes", "veis"]
+
+_EGO_VEHICLE: Final = LABEL_BY_NAME["ego vehicle"].label_id
+_HOODS: Final = 4
+_OUTLINE_SCALE: Final = 4  # an outline is traced on a mask enlarged this often, so that it follows pixel edges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GtaSettings:
+    """Size of the ``gta`` world.
+
+    Attributes:
+        streets: how many streets, at least 1.
+        views: frames of each street, at least 1.
+    """
+
+    streets: int
+    views: int
+
+    def __post_init__(self) -> None:
+        _require_positive(streets=self.streets, views=self.views)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CityscapesSettings:
+    """Size of the ``cityscapes`` world.
+
+    Attributes:
+        train_streets: streets of split train, at least 1.
+        val_streets: streets of split val, at least 1; none is in both.
+        views: frames of each street, at least 1.
+    """
+
+    train_streets: int
+    val_streets: int
+    views: int
+
+    def __post_init__(self) -> None:
+        _require_positive(train_streets=self.train_streets, val_streets=self.val_streets, views=self.views)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VeisSettings:
+    """Size of the ``veis`` world.
+
+    Attributes:
+        multi_class: stages with all ten classes, at least 1.
+        single_class: stages with one class each, taking the classes in turn; 0 or more.
+        views: frames of each stage, at least 1.
+        pixel_labels_every: every how many frames of a stage pixel labels are written, at least 1.
+    """
+
+    multi_class: int
+    single_class: int
+    views: int
+    pixel_labels_every: int
+
+    def __post_init__(self) -> None:
+        _require_positive(multi_class=self.multi_class, views=self.views, pixel_labels_every=self.pixel_labels_every)
+        if self.single_class < 0:
+            raise ValueError(f"single_class must be 0 or more, got {self.single_class}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldSettings:
+    """What decides the bytes of the worlds.
+
+    Attributes:
+        seed: of all worlds, 0 or more.
+        height: of the frames, pixels, at least 32.
+        width: of the frames, pixels, at least 32.
+        supersampling: images are rendered this many times as high and wide, then averaged; 1 to 4.
+        gta: size of that world.
+        cityscapes: size of that world.
+        veis: size of that world.
+    """
+
+    seed: int
+    height: int
+    width: int
+    supersampling: int
+    gta: GtaSettings
+    cityscapes: CityscapesSettings
+    veis: VeisSettings
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if min(self.height, self.width) < 32:
+            raise ValueError(f"height and width must be at least 32, got {self.height} and {self.width}")
+        if not 1 <= self.supersampling <= 4:
+            raise ValueError(f"supersampling must be 1 to 4, got {self.supersampling}")
+
+
+def _require_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+class _Job(NamedTuple):
+    """One street or stage: ``group`` is its split, or multi_class / single_class; ``first`` numbers its first frame, from 1."""
+
+    world: WorldName
+    group: str
+    index: int
+    first: int
+    views: int
+
+
+def render_world(world: WorldName, out: Path, settings: WorldSettings, *, workers: int) -> None:
+    """Renders a world; ``out`` is replaced when all is written.
+
+    Args:
+        world: which.
+        out: folder of the data set.
+        settings: what to render.
+        workers: processes; 0 or 1 renders in this one. They do not change the bytes.
+    """
+    partial_out = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial_out, ignore_errors=True)
+    partial_out.mkdir(parents=True)
+    jobs = _jobs(world, settings)
+    render_one = partial(_render_job, root=partial_out, settings=settings)
+    objects = [found for found in map_frames(render_one, jobs, workers=workers, description=f"render {world}")]
+    if world == "veis":
+        _write_coco(partial_out, objects, settings)
+    if out.exists():
+        shutil.rmtree(out)
+    partial_out.replace(out)
+
+
+def _jobs(world: WorldName, settings: WorldSettings) -> list[_Job]:
+    if world == "gta":
+        groups = [("train", settings.gta.streets)]
+        views = settings.gta.views
+    elif world == "cityscapes":
+        groups = [("train", settings.cityscapes.train_streets), ("val", settings.cityscapes.val_streets)]
+        views = settings.cityscapes.views
+    else:
+        groups = [("multi_class", settings.veis.multi_class), ("single_class", settings.veis.single_class)]
+        views = settings.veis.views
+    return [_Job(world, group, index, 1 + index * views, views) for group, count in groups for index in range(count)]
+
+
+def _render_job(job: _Job, root: Path, settings: WorldSettings) -> list["_Frame"]:
+    """Builds, renders and writes one street; gives the frames' objects."""
+    code = int.from_bytes(f"{job.world}/{job.group}".encode())
+    rng = np.random.default_rng(np.random.SeedSequence((settings.seed, code, job.index)))
+    look, place = _place(job, rng)
+    engine = renderer(settings.height, settings.width, settings.supersampling)
+    engine.load(place.scene)
+    frames = []
+    for number, view in enumerate(place.views):
+        rendering = engine.render(view)
+        if look == "camera":
+            rendering = _with_hood(rendering, job.index % _HOODS)
+        rendering = rendering._replace(image=looks.finish(rng, look, rendering.image, place.exposure))
+        frames.append(_WRITERS[job.world](root, job, number, rendering, settings))
+    return frames
+
+
+def _place(job: _Job, rng: np.random.Generator) -> tuple[looks.LookName, Street]:
+    if job.world == "gta":
+        return "game", street(rng, "game", job.views)
+    if job.world == "cityscapes":
+        return "camera", street(rng, "camera", job.views)
+    class_name = VEIS_LABELS[job.index % len(VEIS_LABELS)].name if job.group == "single_class" else None
+    return "studio", studio(rng, job.views, class_name)
+
+
+def _with_hood(rendering: Rendering, variant: int) -> Rendering:
+    height, width = rendering.label_ids.shape
+    mask, colours = looks.hood(height, width, variant)
+    share = mask[..., None] / np.float32(255.0)
+    image = (rendering.image * (1.0 - share) + 255.0 * colours * share).astype(np.uint8)
+    covered = mask > 127
+    label_ids, instance_ids = rendering.label_ids.copy(), rendering.instance_ids.copy()
+    label_ids[covered] = _EGO_VEHICLE
+    instance_ids[covered] = _EGO_VEHICLE
+    return rendering._replace(image=image, label_ids=label_ids, instance_ids=instance_ids)
+
+
+# --- Layouts -------------------------------------------------------------------------------------------------------------
+
+
+class _Frame(NamedTuple):
+    """What COCO's index tells of a frame: its file and the (category, polygons, area, box) of its objects."""
+
+    file_name: str
+    objects: list[tuple[int, list[list[float]], int, list[int]]]
+
+
+def _write_gta(root: Path, job: _Job, number: int, rendering: Rendering, settings: WorldSettings) -> _Frame:
+    name = f"{job.first + number:05d}.png"
+    write_image(root / "images" / name, rendering.image)
+    picture = Image.fromarray(rendering.label_ids)
+    picture.putpalette(_GTA_PALETTE)
+    path = root / "labels" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, compress_level=1)
+    return _Frame(name, [])
+
+
+_GTA_PALETTE: Final = [int(value) for value in np.concatenate((PALETTE[:34], PALETTE[26:27], PALETTE[35:])).ravel()]
+
+
+def _write_cityscapes(root: Path, job: _Job, number: int, rendering: Rendering, settings: WorldSettings) -> _Frame:
+    city = f"{job.group}stadt"
+    name = f"{city}_{job.index:06d}_{number:06d}"
+    write_image(root / "leftImg8bit" / job.group / city / f"{name}_leftImg8bit.png", rendering.image)
+    annotation = root / "gtFine" / job.group / city
+    write_label(annotation / f"{name}_gtFine_labelIds.png", rendering.label_ids)
+    write_instances(annotation / f"{name}_gtFine_instanceIds.png", rendering.instance_ids)
+    return _Frame(name, [])
+
+
+def _write_veis(root: Path, job: _Job, number: int, rendering: Rendering, settings: WorldSettings) -> _Frame:
+    name = f"{job.group}/{job.first + number:05d}"
+    write_image(root / "images" / f"{name}.png", rendering.image)
+    if number % settings.veis.pixel_labels_every == 0:
+        train_ids = LABEL_ID_TO_TRAIN_ID[rendering.label_ids]
+        _write_index_map(root / "pixel_labels" / f"{name}_trainIds.png", train_ids)
+    objects = []
+    foreground = rendering.foreground_ids
+    for value in np.unique(foreground[foreground > 0]).tolist():
+        mask = foreground == value
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        box = [int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)]
+        cut = mask[box[1] : box[1] + box[3], box[0] : box[0] + box[2]]
+        objects.append((_CATEGORIES[value // INSTANCE_FACTOR], outlines(cut, box[0], box[1]), int(cut.sum()), box))
+    return _Frame(f"{name}.png", objects)
+
+
+_CATEGORIES: Final = {label.label_id: index for index, label in enumerate(VEIS_LABELS, 1)}
+_WRITERS: Final = {"gta": _write_gta, "cityscapes": _write_cityscapes, "veis": _write_veis}
+
+
+def _write_index_map(path: Path, values: UInt8[np.ndarray, "h w"]) -> None:
+    write_bytes(path, cv2.imencode(".png", values, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
+
+
+def outlines(mask: Bool[np.ndarray, "h w"], left: int, top: int) -> list[list[float]]:
+    """COCO polygons of a mask, one for each connected part, along the pixels' outer edges; holes are filled.
+
+    Args:
+        mask: the object, cut out of its frame; not empty.
+        left: column of the mask's first pixel in the frame.
+        top: row of the mask's first pixel in the frame.
+
+    Returns:
+        Lists x1, y1, x2, y2, ... in pixels, the first pixel's outer corner being (0, 0).
+    """
+    large = np.repeat(np.repeat(mask.astype(np.uint8), _OUTLINE_SCALE, axis=0), _OUTLINE_SCALE, axis=1)
+    contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    corner = np.array((left, top))
+    return [((contour[:, 0] + 0.5) / _OUTLINE_SCALE + corner).ravel().tolist() for contour in contours]
+
+
+def _write_coco(root: Path, jobs: Sequence[list[_Frame]], settings: WorldSettings) -> None:
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for frame in (frame for frames in jobs for frame in frames):
+        images.append({"id": len(images) + 1, "file_name": frame.file_name, "height": settings.height, "width": settings.width})
+        for category, polygons, area, box in frame.objects:
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": len(images),
+                    "category_id": category,
+                    "segmentation": polygons,
+                    "area": area,
+                    "bbox": box,
+                    "iscrowd": 0,
+                }
+            )
+    categories = [
+        {"id": index, "name": label.name, "supercategory": label.category} for index, label in enumerate(VEIS_LABELS, 1)
+    ]
+    write_text(root / "annotations.json", json.dumps({"images": images, "annotations": annotations, "categories": categories}))

@@ -1,0 +1,281 @@
+"""Looks: light, sky, materials and sensor of each world.
+
+- ``game`` stands for a game engine: saturated colours, hard sun, a clean picture.
+- ``camera`` stands for a camera behind a windscreen: mostly overcast, muted materials, and a sensor of its own (blur, vignette, tone
+  curve, shot and read noise, compression, the ego-vehicle's hood in every frame).
+- ``studio`` stands for objects on a stage: even light, unreal textures, any backdrop.
+"""
+
+from functools import cache
+from typing import Final, Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from synth2real.worlds.rendering import Light, Material
+
+LookName = Literal["game", "camera", "studio"]
+
+# --- Light ---------------------------------------------------------------------------------------------------------------
+
+
+def light(rng: np.random.Generator, look: LookName) -> Light:
+    """A time of day and a weather."""
+    azimuth = rng.uniform(0.0, 2.0 * np.pi)
+    overcast = {"game": 0.2, "camera": 0.75, "studio": 0.5}[look]
+    if rng.random() < overcast:
+        elevation, strength, softness = rng.uniform(0.7, 1.3), rng.uniform(0.08, 0.2), 1.6
+        sky = np.array((0.62, 0.66, 0.7)) * rng.uniform(0.75, 1.1)
+    else:
+        elevation, strength, softness = rng.uniform(0.35, 1.15), rng.uniform(0.75, 1.1), 0.12
+        sky = np.array((0.3, 0.36, 0.46)) * rng.uniform(0.8, 1.25)
+    warm = np.clip(1.2 - elevation, 0.0, 0.7)
+    sun = strength * np.array((1.0, 0.95 - 0.12 * warm, 0.86 - 0.35 * warm))
+    if look == "camera":
+        sky = sky * (0.95, 1.0, 0.97)
+    ground = 0.45 * sky.mean() * np.array((1.0, 0.97, 0.92))
+    flat = np.cos(elevation)
+    direction = (float(flat * np.sin(azimuth)), float(flat * np.cos(azimuth)), float(np.sin(elevation)))
+    return Light(direction, tuple(sun.tolist()), tuple(sky.tolist()), tuple(ground.tolist()), softness)
+
+
+# --- Sky -----------------------------------------------------------------------------------------------------------------
+
+
+def sky(rng: np.random.Generator, look: LookName) -> UInt8[np.ndarray, "128 512 3"]:
+    """A panorama with clouds; see :class:`synth2real.worlds.rendering.Scene`."""
+    height, width = 128, 512
+    elevation = np.linspace(1.0, -0.11, height, dtype=np.float32)[:, None, None]
+    if look == "game":
+        zenith, horizon = np.array((0.2, 0.42, 0.85)), np.array((0.68, 0.83, 0.97))
+    else:
+        zenith, horizon = np.array((0.5, 0.6, 0.74)), np.array((0.86, 0.9, 0.93))
+    zenith = zenith * rng.uniform(0.8, 1.15)
+    blend = np.clip(elevation, 0.0, 1.0) ** 0.55
+    clear = horizon * (1.0 - blend) + zenith * blend
+    cover = {"game": rng.uniform(-0.1, 0.6), "camera": rng.uniform(0.3, 1.3), "studio": rng.uniform(-0.2, 1.2)}[look]
+    clouds = np.clip((fractal_noise(rng, (height, width), (4, 8), 5) - 0.75 + 0.55 * cover) * 3.0, 0.0, 1.0)[..., None]
+    shade = fractal_noise(rng, (height, width), (8, 8), 4)[..., None]
+    bright = rng.uniform(0.8, 1.08) if look != "camera" else rng.uniform(0.78, 1.15)
+    cloud = bright * (0.82 + 0.22 * shade) * np.array((0.98, 0.99, 1.0))
+    return _to_bytes(clear * (1.0 - clouds) + cloud * clouds)
+
+
+# --- Materials -----------------------------------------------------------------------------------------------------------
+
+
+@cache
+def materials(look: LookName) -> dict[str, Material]:
+    """Materials by name, made once a process; each look has its own."""
+    seed = {"game": 11, "camera": 23, "studio": 37}[look]
+    contrast = {"game": 1.0, "camera": 0.8, "studio": 1.6}[look]
+    return {name: maker(np.random.default_rng((seed, index)), contrast) for index, (name, maker) in enumerate(_MAKERS.items())}
+
+
+def fractal_noise(
+    rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int], octaves: int
+) -> Float32[np.ndarray, "h w"]:
+    """Tileable value noise summed over octaves of halving amplitude (Perlin, 1985), in [0, 1].
+
+    Args:
+        rng: randomness.
+        shape: of the result.
+        cells: lattice cells of the first octave along both sides; powers of two, as the shape is.
+        octaves: how many.
+    """
+    total = np.zeros(shape, np.float32)
+    weight, weights = 1.0, 0.0
+    for octave in range(octaves):
+        rows, columns = min(cells[0] << octave, shape[0]), min(cells[1] << octave, shape[1])
+        lattice = rng.random((rows, columns), np.float32)
+        padded = np.pad(lattice, 2, mode="wrap")
+        step = (shape[0] // rows, shape[1] // columns)
+        fine = cv2.resize(padded, None, fx=step[1], fy=step[0], interpolation=cv2.INTER_LINEAR)
+        total += weight * fine[2 * step[0] : 2 * step[0] + shape[0], 2 * step[1] : 2 * step[1] + shape[1]]
+        weights += weight
+        weight *= 0.5
+    return total / weights
+
+
+def _to_bytes(values: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
+    if values.ndim == 2:
+        values = np.repeat(values[..., None], 3, axis=2)
+    return (255.0 * np.clip(values, 0.0, 1.0) + 0.5).astype(np.uint8)
+
+
+def _rough(
+    rng: np.random.Generator, contrast: float, cells: int = 8, amount: float = 0.25, grain: float = 0.1, size: int = 256
+) -> Float32[np.ndarray, "h w"]:
+    noise = fractal_noise(rng, (size, size), (cells, cells), 5) - 0.5
+    speckle = rng.normal(0.0, 1.0, (size, size)).astype(np.float32)
+    return 0.88 + contrast * (amount * noise + grain * 0.5 * speckle)
+
+
+def _noise_material(tile: float, cells: int, amount: float, grain: float):  # noqa: ANN202
+    def make(rng: np.random.Generator, contrast: float) -> Material:
+        return Material(_to_bytes(_rough(rng, contrast, cells, amount, grain)), tile)
+
+    return make
+
+
+def _blocks(tile: float, rows: int, columns: int, joint: float, spread: float, bond: bool, joint_value: float = 0.62):  # noqa: ANN202
+    def make(rng: np.random.Generator, contrast: float) -> Material:
+        size = 256
+        y, x = np.mgrid[0:size, 0:size] / size
+        row = np.floor(y * rows).astype(int) % rows
+        shifted = x * columns + 0.5 * (row % 2) * bond
+        column = np.floor(shifted).astype(int) % columns
+        value = 0.9 + contrast * spread * (rng.random((rows, columns)) - 0.5)[row, column]
+        tint = 1.0 + contrast * 0.5 * spread * (rng.random((rows, columns, 3)) - 0.5)[row, column]
+        inside = (np.abs(y * rows % 1 - 0.5) < 0.5 - joint) & (np.abs(shifted % 1 - 0.5) < 0.5 - joint * columns / rows)
+        surface = np.where(inside, value, joint_value)[..., None] * np.where(inside[..., None], tint, 1.0)
+        return Material(_to_bytes(surface * (0.12 + _rough(rng, contrast, 16, 0.15, 0.06)[..., None])), tile)
+
+    return make
+
+
+def _asphalt(rng: np.random.Generator, contrast: float) -> Material:
+    size = 512
+    surface = _rough(rng, contrast, 4, 0.22, 0.16, size)
+    for _ in range(3):  # patches of repair
+        x, y = rng.integers(0, size - 140, 2)
+        w, h = rng.integers(40, 140, 2)
+        surface[y : y + h, x : x + w] *= rng.uniform(0.86, 1.1)
+    cracks = np.zeros((size, size), np.uint8)
+    for _ in range(5):
+        steps = rng.normal(0, 7, (24, 2)) + rng.normal(0, 6, 2)
+        cv2.polylines(cracks, [(rng.uniform(0, size, 2) + np.cumsum(steps, 0)).astype(np.int32)], False, 255, 1, cv2.LINE_AA)
+    return Material(_to_bytes(surface - 0.22 * cracks / 255.0), 9.0)
+
+
+def _leaves(rng: np.random.Generator, contrast: float) -> Material:
+    size = 256
+    picture = np.full((size, size), 0.45, np.float32)
+    for _ in range(900):
+        x, y = (int(value) for value in rng.integers(0, size, 2))
+        axes = (int(rng.integers(4, 9)), int(rng.integers(2, 5)))
+        angle, value = rng.uniform(0, 360), float(0.55 + 0.45 * rng.random() ** (1 / contrast))
+        for dx in (-size, 0, size):
+            for dy in (-size, 0, size):
+                if -12 < x + dx < size + 12 and -12 < y + dy < size + 12:
+                    cv2.ellipse(picture, (x + dx, y + dy), axes, angle, 0, 360, value, -1)
+    return Material(_to_bytes(picture[..., None] * np.array((1.0, 1.0, 0.92))), 1.6)
+
+
+def _windows(rng: np.random.Generator, contrast: float) -> Material:
+    size = 256
+    picture = np.full((size, size, 3), (0.3, 0.34, 0.4), np.float32)
+    picture += (fractal_noise(rng, (size, size), (4, 4), 4)[..., None] - 0.5) * 0.5 * contrast
+    picture[:, : size // 16] = picture[: size // 16] = 0.85
+    picture[:, size // 2 - 6 : size // 2 + 6] = 0.85
+    return Material(_to_bytes(picture), 1.0)
+
+
+def _shopfront(rng: np.random.Generator, contrast: float) -> Material:
+    size = 256
+    picture = np.full((size, size, 3), (0.35, 0.36, 0.38), np.float32)
+    for _ in range(40):
+        x, y = rng.integers(0, size, 2)
+        w, h = rng.integers(8, 40, 2)
+        picture[y : y + h, x : x + w] = rng.uniform(0.2, 0.9, 3)
+    picture = cv2.GaussianBlur(picture, (0, 0), 2.0)
+    picture[:, ::64] = picture[:, 1::64] = picture[:, 2::64] = 0.8
+    return Material(_to_bytes(picture), 1.0)
+
+
+def _stripes(rng: np.random.Generator, contrast: float) -> Material:
+    size = 256
+    x = np.arange(size) / size
+    value = 0.85 + 0.1 * contrast * np.sign(np.sin(2 * np.pi * 16 * x))
+    return Material(_to_bytes(np.tile(value, (size, 1)) * _rough(rng, contrast, 8, 0.15, 0.05) / 0.88), 2.0)
+
+
+_MAKERS: Final = {
+    "asphalt": _asphalt,
+    "brick": _blocks(1.8, 24, 8, 0.08, 0.35, True),
+    "paving": _blocks(2.4, 6, 4, 0.03, 0.16, True, 0.66),
+    "cobble": _blocks(1.6, 12, 12, 0.1, 0.4, True, 0.5),
+    "plaster": _noise_material(5.0, 4, 0.22, 0.05),
+    "concrete": _noise_material(6.0, 4, 0.3, 0.08),
+    "render": _noise_material(4.0, 4, 0.2, 0.06),
+    "grass": _noise_material(2.2, 32, 0.7, 0.3),
+    "soil": _noise_material(3.0, 8, 0.6, 0.2),
+    "bark": _noise_material(0.9, 8, 0.7, 0.2),
+    "leaves": _leaves,
+    "metal": _noise_material(3.0, 4, 0.12, 0.03),
+    "glass": _noise_material(4.0, 2, 0.35, 0.01),
+    "cloth": _noise_material(0.7, 8, 0.3, 0.15),
+    "skin": _noise_material(0.6, 8, 0.12, 0.03),
+    "carpaint": _noise_material(5.0, 4, 0.12, 0.01),
+    "rubber": _noise_material(0.8, 8, 0.2, 0.08),
+    "wood": _stripes,
+    "roof": _blocks(2.0, 16, 8, 0.06, 0.3, True, 0.55),
+    "tiles": _blocks(2.0, 16, 8, 0.06, 0.3, True, 0.55),
+    "slate": _blocks(2.0, 16, 8, 0.06, 0.25, True, 0.6),
+    "rock": _noise_material(2.5, 8, 0.8, 0.15),
+    "stone": _blocks(2.4, 8, 4, 0.04, 0.3, True, 0.55),
+    "windows": _windows,
+    "shopfront": _shopfront,
+}
+
+
+# --- Sensor --------------------------------------------------------------------------------------------------------------
+
+
+def finish(
+    rng: np.random.Generator, look: LookName, image: UInt8[np.ndarray, "h w 3"], exposure: float
+) -> UInt8[np.ndarray, "h w 3"]:
+    """What the look's sensor makes of a rendered image.
+
+    Args:
+        rng: randomness of this frame.
+        look: whose sensor.
+        image: as rendered.
+        exposure: brightness of this scene's frames; 1 leaves them alone.
+    """
+    tone = np.arange(256, dtype=np.float32) / 255.0 * exposure
+    if look != "camera":
+        tone = np.clip(tone, 0.0, 1.0)
+        curve = tone + (0.16 if look == "game" else 0.05) * np.sin(2.0 * np.pi * (tone - 0.5)) / (2.0 * np.pi) * -1.0
+        graded = cv2.LUT(image, (255.0 * np.clip(curve, 0.0, 1.0) + 0.5).astype(np.uint8))
+        if look == "game":
+            grey = cv2.cvtColor(cv2.cvtColor(graded, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+            graded = cv2.addWeighted(graded, 1.25, grey, -0.25, 0.0)
+        return graded
+    height, width = image.shape[:2]
+    pixels = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.35, 0.7)).astype(np.float32)
+    grey = pixels.mean(axis=2, keepdims=True)
+    pixels = (0.78 * pixels + 0.22 * grey) * np.array((0.95, 1.02, 0.98), np.float32)
+    pixels *= (exposure / 255.0) * _vignette(height, width)
+    pixels = np.clip(pixels, 0.0, None)
+    pixels = pixels * (1.0 + 0.12 * pixels) / (0.12 + pixels) * 0.95 * (0.12 + 1.0) / 1.12 * _toe(pixels)
+    noise = rng.standard_normal((height, width, 3), np.float32)
+    pixels += noise * np.sqrt(0.006**2 + 0.012**2 * np.clip(pixels, 0.0, 1.0))
+    levels = (255.0 * np.clip(pixels, 0.0, 1.0)).astype(np.uint8)
+    encoded = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 92))])[1]
+    return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def _toe(pixels: np.ndarray) -> np.ndarray:
+    return np.clip(pixels * 1.6, 0.25, 1.0)
+
+
+@cache
+def _vignette(height: int, width: int) -> Float32[np.ndarray, "h w 1"]:
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    return (1.0 - 0.22 * (x**2 + 0.4 * y**2) ** 1.2).astype(np.float32)[..., None]
+
+
+@cache
+def hood(height: int, width: int, variant: int) -> tuple[UInt8[np.ndarray, "h w"], Float32[np.ndarray, "h w 3"]]:
+    """The ego-vehicle's hood: its mask (255 inside) and its colours in [0, 1], at the bottom of the frame."""
+    rng = np.random.default_rng((97, variant))
+    x = np.linspace(-1.0, 1.0, width)
+    top = height * (1.0 - rng.uniform(0.035, 0.07) - rng.uniform(0.02, 0.045) * np.clip(1.0 - x**2 * 1.05, 0.0, 1.0) ** 0.6)
+    rows = np.arange(height)[:, None]
+    mask = (np.clip(rows - top[None], 0.0, 1.0) * 255).astype(np.uint8)
+    depth = np.clip((rows - top[None]) / (0.1 * height), 0.0, 1.0)[..., None]
+    tint = rng.uniform(0.05, 0.35) * np.array((1.0, 1.02, 1.06))
+    shine = np.exp(-((depth - 0.1) ** 2) / 0.01) * 0.25 + 0.1 * (1 - depth)
+    return mask, np.clip(tint + shine * (1.0 - 0.4 * np.abs(x))[None, :, None], 0.0, 1.0).astype(np.float32)

@@ -1,0 +1,556 @@
+"""Panda3D's software renderer: a scene becomes an image and exact maps of label ids and instance ids.
+
+``p3tinydisplay`` rasterises on the CPU, without display or OpenGL. Light is computed once a scene for each vertex (Lambert, 1760)
+and baked into vertex colours; shadows that the sun throws on the ground are drawn once a scene into a light map, by rendering all
+casters flattened along the light ("projected shadows", Blinn, 1988). A view then costs two passes:
+
+- the image, supersampled, with textures;
+- the *ids*, at output resolution, without texture, light or antialiasing: each pixel holds the 24-bit number of the object that
+  covers its centre, from which label and instance ids follow by look-up. No colour is interpolated, so the round trip is exact.
+
+The frame is right-handed: x right, y forward, z up, metres; angles in radians, positive counter-clockwise.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Int32, UInt8, UInt16
+from panda3d import core
+
+from synth2real.label_space import INSTANCE_FACTOR, LABEL_BY_NAME, LABELS, VEIS_LABELS
+from synth2real.worlds.meshes import Mesh, Part, SceneObject
+
+core.loadPrcFileData(
+    "synth2real",
+    "load-display p3tinydisplay\nwindow-type offscreen\naudio-library-name null\nnotify-level warning\nsupport-threads false\n",
+)
+
+NEAR: Final = 0.4
+"""Distance of the near plane in metres."""
+FAR: Final = 420.0
+"""Distance of the far plane in metres."""
+_CHUNK: Final = 24.0  # metres; geometry is grouped by squares of this size so that Panda3D can cull what is out of view
+_SKY_RADIUS: Final = 300.0
+_SKY_ID: Final = LABEL_BY_NAME["sky"].label_id
+_IS_THING: Final = np.array([label.is_thing for label in LABELS])
+_IS_FOREGROUND: Final = np.isin(np.arange(len(LABELS)), [label.label_id for label in VEIS_LABELS])
+
+
+class Placed(NamedTuple):
+    """An object in the world.
+
+    Attributes:
+        thing: what stands there.
+        x: position of its centre, metres.
+        y: position of its centre, metres.
+        yaw: turn about its centre.
+        z: height that it stands on.
+        velocity: metres a second along x and y; an object with a velocity is drawn where it is at the view's time.
+    """
+
+    thing: SceneObject
+    x: float
+    y: float
+    yaw: float = 0.0
+    z: float = 0.0
+    velocity: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the object has a velocity."""
+        return self.velocity != (0.0, 0.0)
+
+
+class View(NamedTuple):
+    """A camera and a moment.
+
+    Attributes:
+        x: camera position, metres.
+        y: camera position, metres.
+        z: camera height, metres.
+        yaw: viewing direction; 0 looks along +y, positive to the left.
+        pitch: positive looks up.
+        roll: positive tilts clockwise.
+        field_of_view: horizontal, radians.
+        time: seconds since the scene began.
+    """
+
+    x: float
+    y: float
+    z: float
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
+    field_of_view: float = 0.9
+    time: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """Where light comes from, as linear RGB irradiances; a white surface under an irradiance of 1 is white.
+
+    Attributes:
+        direction: unit vector to the sun.
+        sun: of the sun, on a surface that faces it.
+        sky: from above, on a surface that faces up.
+        ground: from below, on a surface that faces down.
+        softness: standard deviation of the shadows' blur, metres.
+    """
+
+    direction: tuple[float, float, float]
+    sun: tuple[float, float, float]
+    sky: tuple[float, float, float]
+    ground: tuple[float, float, float]
+    softness: float
+
+    def on(self, normals: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3"]:
+        """Irradiance on surfaces with these normals: Lambert's cosine law for the sun, a hemisphere for sky and ground."""
+        up = 0.5 + 0.5 * normals[:, 2:3]
+        cosine = np.maximum(normals @ np.asarray(self.direction, np.float32), 0.0)[:, None]
+        return (
+            cosine * np.asarray(self.sun, np.float32)
+            + up * np.asarray(self.sky, np.float32)
+            + (1.0 - up) * np.asarray(self.ground, np.float32)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A picture that tiles a surface.
+
+    Attributes:
+        pixels: RGB, sides powers of two.
+        tile: metres (texture units) that one copy covers.
+    """
+
+    pixels: UInt8[np.ndarray, "h w 3"]
+    tile: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that is needed to render.
+
+    Attributes:
+        ground: flat surfaces in world coordinates; they receive shadows and cast none.
+        placed: objects.
+        light: the light.
+        materials: by the names that the meshes use.
+        sky: panorama, RGB, sides powers of two; its columns go once around, its rows from the zenith to 10 degrees below the horizon.
+    """
+
+    ground: tuple[Part, ...]
+    placed: tuple[Placed, ...]
+    light: Light
+    materials: Mapping[str, Material]
+    sky: UInt8[np.ndarray, "h w 3"]
+
+
+class Rendering(NamedTuple):
+    """What one view gives.
+
+    Attributes:
+        image: RGB.
+        label_ids: Cityscapes label ids.
+        instance_ids: Cityscapes instance ids: label_id * 1000 + n for things, label_id for stuff.
+        foreground_ids: label_id * 1000 + n for objects of VEIS's ten classes (traffic lights and signs too), 0 elsewhere.
+    """
+
+    image: UInt8[np.ndarray, "height width 3"]
+    label_ids: UInt8[np.ndarray, "height width"]
+    instance_ids: UInt16[np.ndarray, "height width"]
+    foreground_ids: UInt16[np.ndarray, "height width"]
+
+
+class Renderer:
+    """Renders scenes at one size. One process holds one of each size; see :func:`renderer`.
+
+    Args:
+        height: of the output, pixels.
+        width: of the output, pixels.
+        supersampling: the image is rendered at this many times height and width, then averaged; 1 or more.
+    """
+
+    def __init__(self, height: int, width: int, supersampling: int) -> None:
+        self._size = (height, width)
+        self._lens = core.PerspectiveLens()
+        self._lens.set_near_far(NEAR, FAR)
+        self._image = _Pass(height * supersampling, width * supersampling, self._lens)
+        self._ids = _Pass(height, width, self._lens)
+        self._labels = np.zeros(1, np.uint8)
+        self._dynamic: list[tuple[Placed, list[core.NodePath]]] = []
+        self._sky: core.NodePath | None = None
+
+    def load(self, scene: Scene) -> None:
+        """Makes ``scene`` the one that :meth:`render` shows."""
+        for part_of in (self._image, self._ids):
+            part_of.clear()
+        textures = _Textures(scene.materials)
+        numbers = _Numbers()
+        batches = _Batches(textures, scene.light)
+        self._dynamic = []
+        for owner, placed in enumerate(scene.placed, 1):
+            parts = (
+                placed.thing.at(0.0, 0.0, placed.yaw)
+                if placed.moves
+                else placed.thing.at(placed.x, placed.y, placed.yaw, placed.z)
+            )
+            own = _Batches(textures, scene.light) if placed.moves else batches
+            for part in parts:
+                own.add(part, numbers.of(owner, part), ground=False)
+            if placed.moves:
+                self._dynamic.append((placed, own.attach(self._image.root, self._ids.root)))
+        shadows = _light_map(scene)
+        for part in scene.ground:
+            batches.add(part, numbers.of(0, part), ground=True)
+        batches.attach(self._image.root, self._ids.root, shadows)
+        self._labels = numbers.labels()
+        self._sky = _sky_dome(scene.sky)
+        self._sky.reparent_to(self._image.root)
+
+    def render(self, view: View) -> Rendering:
+        """The view of the loaded scene; things are numbered from 0 within their class, in the order of the scene.
+
+        Raises:
+            RuntimeError: If no scene is loaded.
+        """
+        if self._sky is None:
+            raise RuntimeError("no scene is loaded; call load(scene) first")
+        height, width = self._size
+        self._lens.set_film_size(1.0, height / width)
+        self._lens.set_fov(float(np.degrees(view.field_of_view)))
+        self._sky.set_pos(view.x, view.y, view.z)
+        for placed, nodes in self._dynamic:
+            x, y = placed.x + placed.velocity[0] * view.time, placed.y + placed.velocity[1] * view.time
+            for node in nodes:
+                node.set_pos(x, y, placed.z)
+        for each in (self._image, self._ids):
+            each.camera.set_pos_hpr(view.x, view.y, view.z, *(float(np.degrees(a)) for a in (view.yaw, view.pitch, view.roll)))
+        core.GraphicsEngine.get_global_ptr().render_frame()
+        image = cv2.resize(self._image.pixels(), (width, height), interpolation=cv2.INTER_AREA)
+        codes = self._ids.pixels().astype(np.int32)
+        codes = (codes[..., 0] << 16) + (codes[..., 1] << 8) + codes[..., 2]
+        return Rendering(np.ascontiguousarray(image), *_decode(codes, self._labels))
+
+
+@cache
+def renderer(height: int, width: int, supersampling: int) -> Renderer:
+    """This process's renderer of that size (Panda3D has one engine a process, and buffers are dear)."""
+    return Renderer(height, width, supersampling)
+
+
+def _decode(
+    codes: Int32[np.ndarray, "height width"], labels: UInt8[np.ndarray, "n"]
+) -> tuple[UInt8[np.ndarray, "height width"], UInt16[np.ndarray, "height width"], UInt16[np.ndarray, "height width"]]:
+    """Label ids, instance ids and foreground ids of the object numbers that the id pass drew."""
+    present = np.flatnonzero(np.bincount(codes.ravel(), minlength=len(labels)))
+    foreground = np.zeros(len(labels), np.uint16)
+    for label in np.unique(labels[present][_IS_FOREGROUND[labels[present]]]):
+        members = present[labels[present] == label]
+        foreground[members] = int(label) * INSTANCE_FACTOR + np.arange(len(members))
+    instance = np.where(_IS_THING[labels], foreground, labels)
+    return labels[codes], instance[codes], foreground[codes]
+
+
+class _Pass:
+    """One offscreen buffer with a camera and a scene graph of its own."""
+
+    def __init__(self, height: int, width: int, lens: core.Lens) -> None:
+        self._size = (height, width)
+        bits = core.FrameBufferProperties()
+        bits.set_rgba_bits(8, 8, 8, 8)
+        bits.set_depth_bits(20)
+        size = core.WindowProperties.size(width, height)
+        self.buffer = core.GraphicsEngine.get_global_ptr().make_output(
+            _pipe(), "buffer", 0, bits, size, core.GraphicsPipe.BF_refuse_window
+        )
+        if self.buffer is None:
+            raise RuntimeError("Panda3D's software renderer gave no offscreen buffer; reinstall panda3d from its wheel")
+        self._texture = core.Texture()
+        self.buffer.add_render_texture(self._texture, core.GraphicsOutput.RTM_copy_ram)
+        self.buffer.set_clear_color((0, 0, 0, 0))
+        self.root = core.NodePath("root")
+        camera = core.Camera("camera", lens)
+        self.camera = core.NodePath(camera)
+        self.buffer.make_display_region().set_camera(self.camera)
+        camera.set_scene(self.root)
+
+    def clear(self) -> None:
+        """Takes everything out of the scene graph."""
+        self.root.get_children().detach()
+
+    def pixels(self) -> UInt8[np.ndarray, "height width 3"]:
+        """The last frame, RGB, first row on top."""
+        height, width = self._size
+        raw = np.frombuffer(self._texture.get_ram_image(), np.uint8).reshape(height, width, -1)
+        return raw[::-1, :, 2::-1]
+
+
+@cache
+def _pipe() -> core.GraphicsPipe:
+    selection = core.GraphicsPipeSelection.get_global_ptr()
+    for i in range(selection.get_num_pipe_types()):  # counting them loads the renderer
+        if selection.get_pipe_type(i).get_name() == "TinyOffscreenGraphicsPipe":
+            return selection.make_pipe(selection.get_pipe_type(i))
+    raise RuntimeError("Panda3D's software renderer (p3tinydisplay) is missing; reinstall panda3d from its wheel")
+
+
+class _Numbers:
+    """Numbers objects 1, 2, ... for the id pass; 0 is the sky."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, int, int], int] = {}
+
+    def of(self, owner: int, part: Part) -> int:
+        """The number of the thing (or, for stuff, of the class) that ``part`` belongs to."""
+        key = (part.label_id, owner, part.instance) if _IS_FOREGROUND[part.label_id] else (part.label_id, 0, 0)
+        return self._numbers.setdefault(key, len(self._numbers) + 1)
+
+    def labels(self) -> UInt8[np.ndarray, "n"]:
+        """The label id of each number."""
+        return np.array([_SKY_ID, *(label for label, _, _ in self._numbers)], np.uint8)
+
+
+class _Textures:
+    """Panda3D's textures of the materials, made when first needed."""
+
+    def __init__(self, materials: Mapping[str, Material]) -> None:
+        self._materials = materials
+        self._made: dict[str, core.Texture] = {}
+
+    def tile(self, name: str) -> float:
+        """Texture units that one copy covers."""
+        return self._material(name).tile
+
+    def of(self, name: str) -> core.Texture:
+        """The texture of material ``name``."""
+        if name not in self._made:
+            self._made[name] = _texture(self._material(name).pixels, core.SamplerState.WM_repeat)
+        return self._made[name]
+
+    def _material(self, name: str) -> Material:
+        try:
+            return self._materials[name]
+        except KeyError:
+            raise ValueError(f"no material {name!r}; there are {', '.join(sorted(self._materials))}") from None
+
+
+_IMAGE_COLUMNS: Final = np.dtype([("vertex", "<f4", 3), ("colour", "u1", 4), ("texel", "<f4", 2)])
+_GROUND_COLUMNS: Final = np.dtype([("vertex", "<f4", 3), ("colour", "u1", 4), ("texel", "<f4", 2), ("shadow", "<f4", 2)])
+_ID_COLUMNS: Final = np.dtype([("vertex", "<f4", 3), ("colour", "u1", 4)])
+
+
+class _Batches:
+    """Geometry grouped by place and texture, so that few draw calls are left."""
+
+    def __init__(self, textures: _Textures, light: Light) -> None:
+        self._textures = textures
+        self._light = light
+        self._image: dict[tuple[int, int, str, bool], list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+        self._ids: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+
+    def add(self, part: Part, number: int, *, ground: bool) -> None:
+        """Adds triangles in world coordinates."""
+        mesh = part.mesh
+        x, y = np.floor(mesh.vertices[:, :2].mean(axis=0) / _CHUNK).astype(int).tolist()
+        if part.visibility != "label":
+            rows = np.zeros(len(mesh.vertices), _GROUND_COLUMNS if ground else _IMAGE_COLUMNS)
+            rows["vertex"] = mesh.vertices
+            rows["colour"] = _shaded(mesh, self._light)
+            if mesh.texture:
+                rows["texel"] = mesh.texture_coordinates / self._textures.tile(mesh.texture)
+            if ground:
+                rows["shadow"] = (mesh.vertices[:, :2] - _LIGHT_MAP_ORIGIN) / _LIGHT_MAP_METRES
+            self._image[(x, y, mesh.texture, ground)].append((rows, mesh.triangles))
+        if part.visibility != "image":
+            rows = np.zeros(len(mesh.vertices), _ID_COLUMNS)
+            rows["vertex"] = mesh.vertices
+            rows["colour"] = (number >> 16, number >> 8 & 255, number & 255, 255)
+            self._ids[(x, y)].append((rows, mesh.triangles))
+
+    def attach(
+        self, image_root: core.NodePath, id_root: core.NodePath, shadows: core.Texture | None = None
+    ) -> list[core.NodePath]:
+        """Hangs the geometry under the two roots and gives its nodes."""
+        nodes = []
+        for (_, _, texture, ground), pieces in self._image.items():
+            node = image_root.attach_new_node(_geom_node(pieces))
+            if texture:
+                node.set_texture(core.TextureStage.get_default(), self._textures.of(texture))
+            if ground and shadows is not None:
+                node.set_texture(_shadow_stage(), shadows)
+            nodes.append(node)
+        nodes.extend(id_root.attach_new_node(_geom_node(pieces)) for pieces in self._ids.values())
+        return nodes
+
+
+def _shaded(mesh: Mesh, light: Light) -> UInt8[np.ndarray, "n 4"]:
+    linear = mesh.colours * light.on(mesh.normals)
+    colour = np.empty((len(linear), 4), np.uint8)
+    colour[:, :3] = 255.0 * np.sqrt(np.clip(linear, 0.0, 1.0)) + 0.5  # display gamma of 2
+    colour[:, 3] = 255
+    return colour
+
+
+@cache
+def _shadow_stage() -> core.TextureStage:
+    stage = core.TextureStage("shadow")
+    stage.set_texcoord_name("shadow")
+    stage.set_sort(1)
+    return stage
+
+
+@cache
+def _vertex_format(names: tuple[str, ...]) -> core.GeomVertexFormat:
+    columns = core.GeomVertexArrayFormat()
+    for name in names:
+        if name == "vertex":
+            columns.add_column(core.InternalName.get_vertex(), 3, core.Geom.NT_float32, core.Geom.C_point)
+        elif name == "colour":
+            columns.add_column(core.InternalName.get_color(), 4, core.Geom.NT_uint8, core.Geom.C_color)
+        else:
+            column = core.InternalName.get_texcoord() if name == "texel" else core.InternalName.get_texcoord_name(name)
+            columns.add_column(column, 2, core.Geom.NT_float32, core.Geom.C_texcoord)
+    layout = core.GeomVertexFormat()
+    layout.add_array(columns)
+    return core.GeomVertexFormat.register_format(layout)
+
+
+def _geom_node(pieces: Sequence[tuple[np.ndarray, np.ndarray]]) -> core.GeomNode:
+    rows = np.concatenate([piece[0] for piece in pieces])
+    starts = np.cumsum([0, *(len(piece[0]) for piece in pieces[:-1])])
+    triangles = np.concatenate([piece[1] + start for piece, start in zip(pieces, starts, strict=True)]).astype(np.uint32)
+    data = core.GeomVertexData("rows", _vertex_format(rows.dtype.names), core.Geom.UH_static)
+    data.unclean_set_num_rows(len(rows))
+    memoryview(data.modify_array(0)).cast("B")[:] = rows.view(np.uint8)
+    primitive = core.GeomTriangles(core.Geom.UH_static)
+    primitive.set_index_type(core.Geom.NT_uint32)
+    indices = primitive.modify_vertices()
+    indices.unclean_set_num_rows(triangles.size)
+    memoryview(indices).cast("B")[:] = triangles.reshape(-1).view(np.uint8)
+    geom = core.Geom(data)
+    geom.add_primitive(primitive)
+    node = core.GeomNode("batch")
+    node.add_geom(geom)
+    return node
+
+
+def _texture(pixels: UInt8[np.ndarray, "h w 3"], wrap: int, mipmaps: bool = True) -> core.Texture:
+    texture = core.Texture()
+    height, width = pixels.shape[:2]
+    texture.setup_2d_texture(width, height, core.Texture.T_unsigned_byte, core.Texture.F_rgb)
+    texture.set_ram_image(np.ascontiguousarray(pixels[::-1, :, ::-1]))
+    texture.set_wrap_u(wrap)
+    texture.set_wrap_v(wrap)
+    smallest = core.SamplerState.FT_linear_mipmap_linear if mipmaps else core.SamplerState.FT_linear
+    texture.set_minfilter(smallest)
+    texture.set_magfilter(core.SamplerState.FT_linear)
+    return texture
+
+
+def _sky_dome(panorama: UInt8[np.ndarray, "h w 3"]) -> core.NodePath:
+    around, rows = 33, 13
+    azimuth, elevation = np.meshgrid(
+        np.linspace(0.0, 2.0 * np.pi, around), np.radians(np.linspace(-10.0, 90.0, rows)), indexing="xy"
+    )
+    data = np.zeros(around * rows, _IMAGE_COLUMNS)
+    flat = np.cos(elevation)
+    corners = np.stack((flat * np.sin(azimuth), flat * np.cos(azimuth), np.sin(elevation)), axis=-1)
+    data["vertex"] = _SKY_RADIUS * corners.reshape(-1, 3)
+    data["colour"] = 255
+    data["texel"] = np.stack(
+        np.meshgrid(np.linspace(0.0, 1.0, around), np.linspace(0.0, 1.0, rows), indexing="xy"), axis=-1
+    ).reshape(-1, 2)
+    first = (np.arange(rows - 1)[:, None] * around + np.arange(around - 1)).reshape(-1, 1)
+    triangles = (first + np.array([0, 1, around + 1, 0, around + 1, around])).reshape(-1, 3)
+    node = core.NodePath(_geom_node([(data, triangles)]))
+    node.set_texture(_texture(panorama, core.SamplerState.WM_clamp, mipmaps=False))
+    node.set_two_sided(True)
+    node.set_depth_write(False)
+    node.set_depth_test(False)
+    node.set_bin("background", 0)
+    return node
+
+
+# --- Light map of the ground -------------------------------------------------------------------------------------------
+
+_LIGHT_MAP_SIZE: Final = (1024, 256)  # rows along y, columns along x
+_LIGHT_MAP_ORIGIN: Final = np.array((-32.0, -20.0), np.float32)
+_LIGHT_MAP_METRES: Final = np.array((64.0, 256.0), np.float32)
+
+
+@cache
+def _shadow_pass() -> _Pass:
+    lens = core.OrthographicLens()
+    lens.set_film_size(*_LIGHT_MAP_METRES.tolist())
+    lens.set_near_far(1.0, 1000.0)
+    shadow = _Pass(*_LIGHT_MAP_SIZE, lens)
+    x, y = (_LIGHT_MAP_ORIGIN + _LIGHT_MAP_METRES / 2).tolist()
+    shadow.camera.set_pos_hpr(x, y, 500.0, 0.0, -90.0, 0.0)
+    shadow.buffer.set_active(False)
+    return shadow
+
+
+def _light_map(scene: Scene) -> core.Texture:
+    """How bright the ground is, in [0, 1] of a surface in full sun; what stands still casts shadows."""
+    light = scene.light
+    shadow = _shadow_pass()
+    shadow.clear()
+    x, y, z = light.direction
+    shear = np.array(((1.0, 0.0, -x / z), (0.0, 1.0, -y / z), (0.0, 0.0, 0.01)), np.float32)
+    pieces = []
+    contact = np.ones(_LIGHT_MAP_SIZE, np.float32)
+    scale = np.array(_LIGHT_MAP_SIZE[::-1], np.float32) / _LIGHT_MAP_METRES
+    for placed in scene.placed:
+        if placed.moves:
+            continue
+        for part in placed.thing.at(placed.x, placed.y, placed.yaw, placed.z):
+            if part.visibility != "label":
+                rows = np.zeros(len(part.mesh.vertices), _ID_COLUMNS)
+                rows["vertex"] = part.mesh.vertices @ shear.T
+                rows["colour"] = 255
+                pieces.append((rows, part.mesh.triangles))
+        if min(placed.thing.footprint) > 0.8:
+            corners = (_footprint(placed) - _LIGHT_MAP_ORIGIN) * scale
+            cv2.fillConvexPoly(contact, np.round(corners * 16).astype(np.int32), 0.45, cv2.LINE_AA, 4)
+    if not pieces:
+        return _texture(np.full((4, 4, 3), 255, np.uint8), core.SamplerState.WM_clamp, mipmaps=False)
+    node = shadow.root.attach_new_node(_geom_node(pieces))
+    node.set_two_sided(True)
+    shadow.buffer.set_active(True)
+    core.GraphicsEngine.get_global_ptr().render_frame()
+    shadow.buffer.set_active(False)
+    lit = 1.0 - shadow.pixels()[::-1, :, 0].astype(np.float32) / 255.0  # rows along +y
+    shadow.clear()
+    blur = np.maximum(light.softness * scale, 0.3).tolist()
+    lit = cv2.GaussianBlur(lit, (0, 0), sigmaX=blur[0], sigmaY=blur[1])
+    contact = cv2.GaussianBlur(contact, (0, 0), sigmaX=0.35 * scale[0], sigmaY=0.35 * scale[1])
+    up = np.array(((0.0, 0.0, 1.0),), np.float32)
+    full = light.on(up)[0]
+    shade = full - z * np.asarray(light.sun, np.float32)
+    brightness = (shade + lit[..., None] * (full - shade)) / full * contact[..., None]
+    pixels = (255.0 * np.sqrt(np.clip(brightness, 0.0, 1.0))).astype(np.uint8)
+    return _texture(np.ascontiguousarray(pixels[::-1]), core.SamplerState.WM_clamp)
+
+
+def _footprint(placed: Placed) -> Float32[np.ndarray, "4 2"]:
+    width, length = placed.thing.footprint
+    c, s = np.cos(placed.yaw), np.sin(placed.yaw)
+    corners = np.array(((-1, -1), (1, -1), (1, 1), (-1, 1)), np.float32) * (width / 2, length / 2)
+    return (corners @ np.array(((c, s), (-s, c))) + (placed.x, placed.y)).astype(np.float32)
+
+
+def footprints_overlap(a: Placed, b: Placed, gap: float = 0.0) -> bool:
+    """Whether two footprints, grown by ``gap`` metres in all, overlap (separating axis theorem)."""
+    first, second = _footprint(a), _footprint(b)
+    for yaw in (a.yaw, b.yaw):
+        axes = np.array(((np.cos(yaw), np.sin(yaw)), (-np.sin(yaw), np.cos(yaw))))
+        p, q = first @ axes.T, second @ axes.T
+        if ((p.max(0) + gap < q.min(0)) | (q.max(0) + gap < p.min(0))).any():
+            return False
+    return True

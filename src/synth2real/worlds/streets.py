@@ -1,0 +1,703 @@
+"""Scene grammar: a random street as a value, with the views that a car driving along it has.
+
+A street runs along +y around a gently bending centre line. Across it lie, from the middle outward: tram tracks or a green median,
+lanes, parked cars, kerb, furniture, the pavement people walk on, and the frontage (buildings, parks, walls). Side streets open
+the frontage now and then. Positions are given as (across, along) and laid on the bending centre line at the end.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from synth2real.label_space import LABEL_BY_NAME
+from synth2real.worlds import looks
+from synth2real.worlds.meshes import Mesh, Part, SceneObject, grid, quads
+from synth2real.worlds.objects import buildings, people, street_furniture, two_wheelers, vegetation, vehicles
+from synth2real.worlds.rendering import Placed, Scene, View
+
+ROAD: Final = LABEL_BY_NAME["road"].label_id
+SIDEWALK: Final = LABEL_BY_NAME["sidewalk"].label_id
+TERRAIN: Final = LABEL_BY_NAME["terrain"].label_id
+RAIL_TRACK: Final = LABEL_BY_NAME["rail track"].label_id
+
+_KERB: Final = 0.12  # height of pavements, metres
+_LENGTH: Final = 170.0  # metres that are built in front of the first camera position
+_BEHIND: Final = -14.0
+_DRIVE: Final = 75.0  # metres along which cameras stand
+_MARKING: Final = 0.012  # height of paint above the road, metres
+
+
+class Street(NamedTuple):
+    """A scene and where to look at it from.
+
+    Attributes:
+        scene: what there is.
+        views: cameras.
+        exposure: brightness of all views.
+    """
+
+    scene: Scene
+    views: tuple[View, ...]
+    exposure: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Habits:
+    """How streets of a look differ: probabilities, and colours of the ground."""
+
+    drives_left: float
+    parked: float
+    tram: float
+    median: float
+    street_trees: float
+    grass_strip: float
+    terraced: float
+    park: float
+    wall: float
+    railing: float
+    people: float  # a metre of pavement
+    cyclists: float
+    asphalt: tuple[float, float]
+    paving: str
+
+
+_HABITS: Final = {
+    "game": _Habits(
+        drives_left=0.4, parked=0.6, tram=0.15, median=0.15, street_trees=0.55, grass_strip=0.25, terraced=0.7, park=0.16,
+        wall=0.1, railing=0.3, people=0.07, cyclists=1.6, asphalt=(0.06, 0.2), paving="paving",
+    ),
+    "camera": _Habits(
+        drives_left=0.0, parked=0.75, tram=0.15, median=0.2, street_trees=0.7, grass_strip=0.3, terraced=0.8, park=0.2,
+        wall=0.1, railing=0.3, people=0.09, cyclists=2.0, asphalt=(0.08, 0.16), paving="paving",
+    ),
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A street under construction."""
+
+    rng: np.random.Generator
+    habits: _Habits
+    bend: float
+    ground: list[Part] = field(default_factory=list)
+    placed: list[Placed] = field(default_factory=list)
+    taken: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def centre(self, along: float | np.ndarray) -> float | np.ndarray:
+        """Where the centre line is at ``along``, metres across."""
+        return self.bend * (np.maximum(along, 0.0) / 100.0) ** 2
+
+    def heading(self, along: float) -> float:
+        """Yaw of the centre line at ``along``."""
+        return float(-np.arctan(2.0 * self.bend * max(along, 0.0) / 1e4))
+
+    def put(self, thing: SceneObject, across: float, along: float, yaw: float = 0.0, z: float = 0.0, speed: float = 0.0) -> None:
+        """Places an object; one with a speed moves the way it faces."""
+        heading = self.heading(along) + yaw
+        velocity = (-speed * float(np.sin(heading)), speed * float(np.cos(heading)))
+        self.placed.append(Placed(thing, float(across + self.centre(along)), float(along), heading, z, velocity))
+
+    def claim(self, strip: str, along: float, half: float) -> bool:
+        """Whether ``along`` +- ``half`` of a strip was free; it is taken now."""
+        spans = self.taken.setdefault(strip, [])
+        if any(low < along + half and along - half < high for low, high in spans):
+            return False
+        spans.append((along - half, along + half))
+        return True
+
+    def floor(
+        self,
+        label: int,
+        across: tuple[float, float],
+        along: tuple[float, float],
+        texture: str,
+        colour: float | tuple[float, float, float],
+        z: float = 0.0,
+    ) -> None:
+        """A horizontal strip of ground that follows the centre line."""
+        self._lay(label, (across[0], along[0], z), (across[1] - across[0], 0.0, 0.0), along[1] - along[0], texture, colour)
+
+    def kerb(self, across: float, along: tuple[float, float], facing: int, colour: float) -> None:
+        """The vertical face of a kerb; it looks to the right (1) or to the left (-1)."""
+        start = (across, along[0], 0.0)
+        self._lay(SIDEWALK, start, (0.0, 0.0, -facing * _KERB), along[1] - along[0], "concrete", colour)
+
+    def _lay(
+        self,
+        label: int,
+        corner: tuple[float, float, float],
+        u: tuple[float, float, float],
+        length: float,
+        texture: str,
+        colour: float | tuple[float, float, float],
+    ) -> None:
+        if length <= 0.0:
+            return
+        if u[2] < 0.0:  # start on top so that the face looks to the right
+            corner = (corner[0], corner[1], corner[2] - u[2])
+        cells = max(1, int(np.ceil(length / 12.0)))
+        rgb = np.broadcast_to(np.asarray(colour, np.float32), (3,))
+        for start in np.linspace(0.0, length, cells, endpoint=False):
+            origin = (corner[0], corner[1] + start, corner[2])
+            mesh = grid(origin, u, (0.0, length / cells, 0.0), (1, 3), rgb, texture)
+            mesh.vertices[:, 0] += self.centre(mesh.vertices[:, 1])
+            mesh.texture_coordinates[:, 1] += origin[1]
+            self.ground.append(Part(label, 0, mesh))
+
+    def paint(self, corners: np.ndarray, colour: tuple[float, float, float] = (0.62, 0.62, 0.6)) -> None:
+        """Flat quadrilaterals of road paint, (k, 4, 2) corners as (across, along), counter-clockwise."""
+        count = len(corners)
+        if not count:
+            return
+        flat = np.full((count, 4, 3), _MARKING, np.float32)
+        flat[..., :2] = corners
+        flat[..., 0] += self.centre(flat[..., 1])
+        worn = self.rng.uniform(0.6, 1.0)
+        mesh = quads(flat, np.array(colour) * worn, "asphalt")
+        middle = flat[..., 1].mean(axis=1)
+        for chunk in np.unique(middle // 24.0):
+            index = np.flatnonzero(middle // 24.0 == chunk)
+            rows = (4 * index[:, None] + np.arange(4)).reshape(-1)
+            triangles = (4 * np.arange(len(index))[:, None] + np.array((0, 1, 2, 0, 2, 3))).reshape(-1, 3).astype(np.int32)
+            piece = Mesh(
+                mesh.vertices[rows],
+                mesh.normals[rows],
+                mesh.colours[rows],
+                mesh.texture_coordinates[rows],
+                triangles,
+                mesh.texture,
+            )
+            self.ground.append(Part(ROAD, 0, piece))
+
+
+def _rectangles(across: np.ndarray, along: np.ndarray, width: float, length: float) -> np.ndarray:
+    offsets = np.array(((-width, -length), (width, -length), (width, length), (-width, length))) / 2.0
+    return np.stack((across, along), axis=-1)[:, None] + offsets
+
+
+def street(rng: np.random.Generator, look: looks.LookName, views: int) -> Street:
+    """A random street with ``views`` cameras.
+
+    Args:
+        rng: source of everything; equal generators give equal streets.
+        look: "game" or "camera".
+        views: how many cameras, at least 1.
+    """
+    habits = _HABITS[look]
+    bend = float(rng.normal(0.0, 6.0)) if rng.random() < 0.5 else 0.0
+    draft = _Draft(rng, habits, bend)
+    drive = -1 if rng.random() < habits.drives_left else 1  # side of the road that one drives on
+    lanes = int(rng.choice((1, 2), p=(0.72, 0.28)))
+    lane = rng.uniform(2.9, 3.5)
+    tram = rng.random() < habits.tram
+    median = 3.4 if tram else (rng.uniform(1.0, 3.0) if lanes == 2 and rng.random() < habits.median else 0.0)
+    parking = tuple(2.2 if rng.random() < habits.parked else 0.0 for _ in range(2))  # left, right
+    inner = median + lanes * lane  # half width without parking
+    if tram:
+        inner = median + lanes * lane
+    edges = tuple(inner + width for width in parking)
+    pavements = tuple(float(rng.uniform(1.8, 4.6)) for _ in range(2))
+    strips = tuple(float(rng.uniform(1.0, 2.5)) if rng.random() < habits.grass_strip else 0.0 for _ in range(2))
+    crossings = _side_streets(rng)
+
+    _lay_ground(draft, edges, pavements, strips, crossings, median, tram)
+    _paint_road(draft, drive, lanes, lane, median, tram, parking, inner, edges, crossings)
+    for index, side in enumerate((-1, 1)):
+        front = edges[index] + strips[index] + pavements[index]
+        _frontage(draft, side, front, crossings)
+        _furnish(draft, side, edges[index], strips[index], pavements[index], drive, crossings)
+        _park_cars(draft, side, inner, parking[index], drive, crossings)
+        _people(draft, side, edges[index] + strips[index], pavements[index], crossings)
+    _end(draft)
+    _traffic(draft, drive, lanes, lane, median, tram, parking)
+    _crossing_people(draft, max(edges), crossings)
+
+    ego = drive * (median + lane * (rng.integers(lanes) + 0.5))
+    light = looks.light(rng, look)
+    scene = Scene(tuple(draft.ground), tuple(draft.placed), light, looks.materials(look), looks.sky(rng, look))
+    cameras = tuple(_view(draft, float(ego)) for _ in range(views))
+    exposure = float(rng.uniform(0.85, 1.25)) if look == "game" else float(rng.uniform(0.75, 1.3))
+    return Street(scene, cameras, exposure)
+
+
+def _side_streets(rng: np.random.Generator) -> list[tuple[float, float]]:
+    spans = []
+    along = rng.uniform(25.0, 70.0)
+    while along < 135.0 and len(spans) < 2:
+        if rng.random() < 0.75:
+            width = rng.uniform(6.0, 10.0)
+            spans.append((along, along + width))
+        along += rng.uniform(45.0, 80.0)
+    return spans
+
+
+def _between(spans: list[tuple[float, float]], start: float, stop: float) -> list[tuple[float, float]]:
+    """What is left of [start, stop] without the spans."""
+    left, low = [], start
+    for a, b in spans:
+        left.append((low, a))
+        low = b
+    left.append((low, stop))
+    return [(a, b) for a, b in left if b - a > 0.5]
+
+
+def _is_free(spans: list[tuple[float, float]], along: float, margin: float) -> bool:
+    return all(along < a - margin or along > b + margin for a, b in spans)
+
+
+def _lay_ground(
+    draft: _Draft,
+    edges: tuple[float, ...],
+    pavements: tuple[float, ...],
+    strips: tuple[float, ...],
+    crossings: list[tuple[float, float]],
+    median: float,
+    tram: bool,
+) -> None:
+    rng = draft.rng
+    tone = rng.uniform(*draft.habits.asphalt)
+    asphalt = (tone, tone * rng.uniform(0.98, 1.02), tone * rng.uniform(0.96, 1.06))
+    grass = np.array((0.09, 0.13, 0.04)) * rng.uniform(0.7, 1.5)
+    stop = _LENGTH + 30.0
+    surface = "cobble" if rng.random() < 0.08 else "asphalt"
+    draft.floor(ROAD, (-edges[0], edges[1]), (_BEHIND, stop), surface, asphalt)
+    for a, b in crossings:
+        for side in (-1, 1):
+            edge = edges[(side + 1) // 2]
+            reach = sorted((side * edge, side * (edge + 70.0)))
+            draft.floor(ROAD, (reach[0], reach[1]), (a, b), "asphalt", asphalt)
+    tone = rng.uniform(0.14, 0.34)
+    paving = tuple((tone * np.array((1.0, rng.uniform(0.93, 1.0), rng.uniform(0.84, 1.0)))).tolist())
+    texture = rng.choice((draft.habits.paving, "asphalt", "concrete"), p=(0.66, 0.2, 0.14))
+    kerb_tone = float(rng.uniform(0.18, 0.4))
+    for index, side in enumerate((-1, 1)):
+        for span in _between(crossings, _BEHIND, stop):
+            low = edges[index]
+            draft.kerb(side * low, span, -side, kerb_tone)
+            _band(draft, SIDEWALK, side, low, low + 0.16, span, "concrete", kerb_tone)
+            low += 0.16
+            if strips[index] > 0.0:
+                _band(draft, TERRAIN, side, low, low + strips[index] - 0.16, span, "grass", tuple(grass.tolist()))
+                low += strips[index] - 0.16
+            _band(draft, SIDEWALK, side, low, low + pavements[index], span, str(texture), paving)
+            low += pavements[index]
+            _band(draft, TERRAIN, side, low, low + 45.0, span, "grass", tuple(grass.tolist()))
+    if tram:
+        rail = (0.2, 0.2, 0.21)
+        for side in (-1, 1):
+            for offset in (0.98, 2.42):
+                x = side * offset
+                draft.floor(RAIL_TRACK, (x - 0.05, x + 0.05), (_BEHIND, stop), "metal", rail, _MARKING)
+    elif median > 0.0:
+        for span in _between([(a - 3.0, b + 3.0) for a, b in crossings], _BEHIND, stop):
+            draft.floor(TERRAIN, (-median + 0.2, median - 0.2), span, "grass", tuple(grass.tolist()), _KERB)
+            for side in (-1, 1):
+                draft.kerb(side * (median - 0.2), span, side, kerb_tone)
+
+
+def _band(
+    draft: _Draft,
+    label: int,
+    side: int,
+    low: float,
+    high: float,
+    span: tuple[float, float],
+    texture: str,
+    colour: float | tuple[float, float, float],
+) -> None:
+    across = sorted((side * low, side * high))
+    draft.floor(label, (across[0], across[1]), span, texture, colour, _KERB)
+
+
+def _paint_road(
+    draft: _Draft,
+    drive: int,
+    lanes: int,
+    lane: float,
+    median: float,
+    tram: bool,
+    parking: tuple[float, ...],
+    inner: float,
+    edges: tuple[float, ...],
+    crossings: list[tuple[float, float]],
+) -> None:
+    rng = draft.rng
+    stop = _LENGTH + 30.0
+    width = rng.uniform(0.1, 0.16)
+    dash, gap = rng.uniform(1.5, 4.0), rng.uniform(2.5, 7.0)
+    dashes = np.arange(_BEHIND, stop, dash + gap)
+    dashes = dashes[[_is_free(crossings, y, 4.0 + dash / 2) for y in dashes]]
+    dashed, solid = [], []
+    yellow = (0.55, 0.4, 0.05)
+    if median == 0.0 and rng.random() < 0.85:
+        (solid if rng.random() < 0.15 else dashed).append(0.0)
+    for number in range(1, lanes):
+        dashed += [median + number * lane, -median - number * lane]
+    if tram and rng.random() < 0.6:
+        solid += [median, -median]
+    for index, side in enumerate((-1, 1)):
+        if parking[index] and rng.random() < 0.6:
+            (solid if rng.random() < 0.5 else dashed).append(side * inner)
+        elif not parking[index] and rng.random() < 0.5:
+            colour = yellow if draft.habits.drives_left and rng.random() < 0.6 else (0.62, 0.62, 0.6)
+            offsets = (0.3, 0.55) if rng.random() < 0.5 else (0.3,)
+            for span in _between(crossings, _BEHIND, stop):
+                y = np.arange(span[0], span[1] - 2.0, 4.0) + 2.0
+                for offset in offsets:
+                    draft.paint(_rectangles(np.full(len(y), side * (edges[index] - offset)), y, 0.09, 4.0), colour)
+    for x in dashed:
+        draft.paint(_rectangles(np.full(len(dashes), x), dashes, width, dash))
+    for span in _between(crossings, _BEHIND, stop):
+        y = np.arange(span[0], span[1] - 2.0, 4.0) + 2.0
+        for x in solid:
+            draft.paint(_rectangles(np.full(len(y), x), y, width, 4.0))
+    zebras = [a - 3.2 for a, _ in crossings if rng.random() < 0.65]
+    if rng.random() < 0.35:
+        zebras.append(float(rng.uniform(12.0, 100.0)))
+    for along in zebras:
+        x = np.arange(-edges[0] + 0.6, edges[1] - 0.3, 1.0)
+        draft.paint(_rectangles(x, np.full(len(x), along), 0.5, 3.0))
+        middle = drive * (median + lanes * lane / 2.0)
+        draft.paint(_rectangles(np.array([middle]), np.array([along - 3.0]), lanes * lane, 0.35))
+    for along in rng.uniform(10.0, 120.0, rng.integers(0, 5)):
+        if _is_free(crossings, along, 7.0):
+            x = drive * (median + lane * (rng.integers(lanes) + 0.5))
+            draft.paint(_arrow(float(x), float(along)))
+
+
+def _arrow(x: float, y: float) -> np.ndarray:
+    shaft = _rectangles(np.array([x]), np.array([y]), 0.16, 2.2)
+    tip = np.array(
+        [
+            [(x - 0.45, y + 1.1), (x, y + 1.1), (x, y + 2.4), (x, y + 2.4)],
+            [(x, y + 1.1), (x + 0.45, y + 1.1), (x, y + 2.4), (x, y + 2.4)],
+        ]
+    )
+    return np.concatenate((shaft, tip))
+
+
+# --- Along the street --------------------------------------------------------------------------------------------------
+
+
+def _frontage(draft: _Draft, side: int, front: float, crossings: list[tuple[float, float]]) -> None:
+    """Buildings, parks and walls along one side, and along the mouths of the side streets."""
+    rng, habits = draft.rng, draft.habits
+    for start, stop in _between(crossings, _BEHIND, _LENGTH + 22.0):
+        along = start
+        while along < stop - 4.0:
+            kind = rng.random()
+            if kind < habits.park:
+                length = min(float(rng.uniform(10.0, 30.0)), stop - along)
+                _park(draft, side, front, along, length)
+                along += length
+            elif kind < habits.park + habits.wall:
+                length = min(float(rng.uniform(8.0, 20.0)), stop - along)
+                _walled_garden(draft, side, front, along, length)
+                along += length
+            else:
+                house = building(rng)
+                width, depth = house.footprint
+                setback = 0.0 if rng.random() < habits.terraced else float(rng.uniform(2.0, 6.0))
+                if along + width > stop + 3.0:
+                    _walled_garden(draft, side, front, along, stop - along)
+                    break
+                draft.put(house, side * (front + setback + depth / 2), along + width / 2, side * np.pi / 2, _KERB)
+                if setback > 1.5:
+                    _front_garden(draft, side, front, along, width)
+                along += width + (0.02 if rng.random() < habits.terraced else float(rng.uniform(1.0, 5.0)))
+    for a, b in crossings:
+        for edge, facing in ((a, np.pi), (b, 0.0)):
+            across = front + 14.0
+            while across < front + 50.0:
+                house = building(rng)
+                width, depth = house.footprint
+                sign = 1.0 if facing == 0.0 else -1.0
+                draft.put(house, side * (across + width / 2), edge + sign * (depth / 2 + 2.5), np.pi if sign > 0 else 0.0, _KERB)
+                across += width
+        draft.put(vegetation.tree(rng), side * (front + 62.0), (a + b) / 2)
+
+
+def building(rng: np.random.Generator) -> SceneObject:
+    """A building of any kind."""
+    makers = (buildings.house, buildings.apartment_block, buildings.office, buildings.shop_row)
+    return makers[int(rng.choice(4, p=(0.22, 0.3, 0.1, 0.38)))](rng)
+
+
+def _park(draft: _Draft, side: int, front: float, along: float, length: float) -> None:
+    rng = draft.rng
+    _barrier(draft, side, front + 0.3, along, length)
+    for _ in range(int(rng.integers(2, 3 + length / 5))):
+        draft.put(
+            vegetation.tree(rng),
+            side * (front + rng.uniform(2.5, 22.0)),
+            along + rng.uniform(1.5, length),
+            rng.uniform(0, 6.28),
+            _KERB,
+        )
+    for _ in range(int(rng.integers(0, 4))):
+        draft.put(
+            vegetation.bush(rng),
+            side * (front + rng.uniform(1.2, 8.0)),
+            along + rng.uniform(1.0, length),
+            rng.uniform(0, 6.28),
+            _KERB,
+        )
+
+
+def _walled_garden(draft: _Draft, side: int, front: float, along: float, length: float) -> None:
+    rng = draft.rng
+    if length < 1.0:
+        return
+    draft.put(street_furniture.wall(rng, length), side * (front + 0.3), along + length / 2, 0.0, _KERB)
+    for _ in range(int(rng.integers(1, 2 + length / 5))):
+        draft.put(
+            vegetation.tree(rng),
+            side * (front + rng.uniform(3.0, 12.0)),
+            along + rng.uniform(0.0, length),
+            rng.uniform(0, 6.28),
+            _KERB,
+        )
+
+
+def _front_garden(draft: _Draft, side: int, front: float, along: float, length: float) -> None:
+    _barrier(draft, side, front + 0.25, along, length)
+    if draft.rng.random() < 0.5:
+        draft.put(vegetation.bush(draft.rng), side * (front + 1.2), along + draft.rng.uniform(1.0, length - 1.0), 0.0, _KERB)
+
+
+def _barrier(draft: _Draft, side: int, across: float, along: float, length: float) -> None:
+    rng = draft.rng
+    kind = rng.random()
+    if length < 1.5 or kind < 0.2:
+        return
+    middle = along + length / 2
+    maker: Callable[..., SceneObject] = (
+        street_furniture.fence if kind < 0.6 else (vegetation.hedge if kind < 0.8 else street_furniture.wall)
+    )
+    draft.put(maker(rng, length=length), side * across, middle, 0.0, _KERB)
+    if maker is street_furniture.fence and rng.random() < 0.5:
+        draft.put(vegetation.hedge(rng, length=length), side * (across + 0.9), middle, 0.0, _KERB)
+
+
+def _furnish(
+    draft: _Draft, side: int, edge: float, strip: float, pavement: float, drive: int, crossings: list[tuple[float, float]]
+) -> None:
+    """What stands at the kerb: lamps, trees, signs, lights, railings, bollards, parked bicycles, bins, shelters."""
+    rng, habits = draft.rng, draft.habits
+    name = f"kerb{side}"
+    kerb = edge + 0.55
+    facing = 0.0 if side == drive else np.pi
+
+    def put(thing: SceneObject, along: float, yaw: float, across: float = kerb) -> None:
+        if _is_free(crossings, along, 0.8) and draft.claim(
+            name, along, max(thing.footprint) / 2 if thing.footprint[1] < 4 else 0.6
+        ):
+            draft.put(thing, side * across, along, yaw, _KERB)
+
+    for a, b in crossings:
+        if rng.random() < 0.7:
+            put(street_furniture.traffic_light(rng), a - 1.2 if side == drive else b + 1.2, facing)
+            if side != drive and rng.random() < 0.7:
+                put(street_furniture.traffic_light(rng), b + 2.2, 0.0)
+        elif rng.random() < 0.6:
+            put(street_furniture.traffic_sign(rng), a - 1.5, 0.0)
+    along = _BEHIND + rng.uniform(0.0, 20.0)
+    spacing = rng.uniform(18.0, 34.0)
+    lamp = int(rng.integers(1 << 31))
+    while along < _LENGTH:
+        post = street_furniture.lamp_post(np.random.default_rng(lamp)) if rng.random() < 0.85 else street_furniture.pole(rng)
+        put(post, along, side * np.pi / 2)
+        along += spacing
+    for along in rng.uniform(5.0, 130.0, rng.poisson(5.0)):
+        sign = street_furniture.direction_sign(rng) if rng.random() < 0.12 else street_furniture.traffic_sign(rng)
+        put(sign, float(along), facing if rng.random() < 0.85 else facing + np.pi)
+    if rng.random() < habits.railing:
+        start, length = rng.uniform(0.0, 80.0), 2.0
+        kind = rng.choice(("bars", "mesh", "bars"))
+        for along in np.arange(start, start + rng.uniform(10.0, 40.0), length):
+            put(street_furniture.fence(rng, length=length, kind=str(kind)), float(along), 0.0, edge + 0.3)
+    if rng.random() < 0.22:
+        start = rng.uniform(0.0, 90.0)
+        for along in np.arange(start, start + rng.uniform(6.0, 30.0), rng.uniform(1.5, 3.0)):
+            put(street_furniture.bollard(rng), float(along), 0.0, edge + 0.35)
+    if (strip > 0.0 or pavement > 2.6) and rng.random() < habits.street_trees:
+        spacing = rng.uniform(8.0, 16.0)
+        kind = ("round", "oval", "spreading", "bare", "conifer", "poplar")[
+            int(rng.choice(6, p=(0.34, 0.25, 0.15, 0.16, 0.05, 0.05)))
+        ]
+        height = rng.uniform(5.5, 10.0)
+        middle = edge + (strip / 2 if strip > 0.0 else 0.6) + 0.16
+        for along in np.arange(_BEHIND, _LENGTH, spacing) + rng.uniform(-1.0, 1.0):
+            if rng.random() < 0.85:
+                crown = vegetation.tree(rng, kind=kind, height=float(height * rng.uniform(0.85, 1.15)))  # type: ignore[arg-type]
+                if _is_free(crossings, along, 3.0) and draft.claim(name, float(along), 0.7):
+                    draft.put(crown, side * middle, float(along), rng.uniform(0, 6.28), _KERB)
+    for along in rng.uniform(0.0, 120.0, rng.poisson(2.0)):
+        put(
+            two_wheelers.bicycle(rng, ridden=False),
+            float(along),
+            np.pi / 2 * rng.integers(0, 2) + rng.normal(0, 0.1),
+            edge + 0.95,
+        )
+    for along in rng.uniform(0.0, 120.0, rng.poisson(0.6)):
+        put(two_wheelers.motorcycle(rng, ridden=False), float(along), rng.normal(0.0, 0.3), edge + 0.8)
+    if rng.random() < 0.3:
+        put(street_furniture.bus_shelter(rng), float(rng.uniform(15.0, 90.0)), side * np.pi / 2, edge + 1.2)
+
+
+def _park_cars(draft: _Draft, side: int, inner: float, width: float, drive: int, crossings: list[tuple[float, float]]) -> None:
+    if not width:
+        return
+    rng = draft.rng
+    along = _BEHIND + rng.uniform(0.0, 6.0)
+    density = rng.uniform(0.25, 0.95)
+    while along < _LENGTH:
+        if rng.random() > density:
+            along += 5.5
+            continue
+        if not _is_free(crossings, along + 2.5, 6.0):
+            along += 3.0
+            continue
+        thing = vehicles.car(rng) if rng.random() < 0.93 else vehicles.truck(rng)
+        length = thing.footprint[1]
+        facing = 0.0 if side == drive else np.pi
+        draft.put(thing, side * (inner + width / 2 + 0.1), along + length / 2, facing + rng.normal(0.0, 0.02))
+        along += length + rng.uniform(0.5, 1.4)
+
+
+def _people(draft: _Draft, side: int, start: float, pavement: float, crossings: list[tuple[float, float]]) -> None:
+    rng = draft.rng
+    density = draft.habits.people * rng.choice((0.4, 1.0, 2.0))
+    for along in rng.uniform(0.0, 120.0, rng.poisson(density * 120.0 / 2.2)):
+        if not _is_free(crossings, along, 1.5):
+            continue
+        group = int(rng.choice((1, 2, 3, 4), p=(0.58, 0.27, 0.1, 0.05)))
+        facing = 0.0 if rng.random() < 0.5 else np.pi
+        moving = rng.random() < 0.7
+        speed = rng.uniform(0.8, 1.6) if moving else 0.0
+        for _ in range(group):
+            walker = people.person(rng, walking=moving)
+            across = start + rng.uniform(0.9, max(1.0, pavement - 0.4))
+            yaw = facing + rng.normal(0, 0.12) if moving else rng.uniform(0, 2 * np.pi)
+            draft.put(walker, side * across, float(along + rng.uniform(-1.1, 1.1)), yaw, _KERB, speed)
+
+
+def _crossing_people(draft: _Draft, edge: float, crossings: list[tuple[float, float]]) -> None:
+    rng = draft.rng
+    places = [a - 3.2 for a, _ in crossings for _ in range(int(rng.poisson(1.0)))]
+    places += rng.uniform(12.0, 90.0, rng.poisson(0.8)).tolist()
+    for along in places:
+        facing = rng.choice((-1.0, 1.0))
+        across = -facing * rng.uniform(-0.9, 0.9) * edge
+        draft.put(
+            people.person(rng, walking=True),
+            across,
+            along + rng.uniform(-1.0, 1.0),
+            -facing * np.pi / 2,
+            0.0,
+            rng.uniform(0.5, 1.0),
+        )
+
+
+def _end(draft: _Draft) -> None:
+    """What closes the view at the far end."""
+    rng = draft.rng
+    along = _LENGTH + 26.0
+    if rng.random() < 0.5:
+        across = -45.0
+        while across < 45.0:
+            house = building(rng)
+            width, depth = house.footprint
+            draft.put(house, across + width / 2, along + depth / 2, np.pi)
+            across += width
+    for across in rng.uniform(-40.0, 40.0, rng.integers(6, 16)):
+        draft.put(vegetation.tree(rng), float(across), along - rng.uniform(-3.0, 2.0), 0.0)
+
+
+# --- What drives -------------------------------------------------------------------------------------------------------
+
+
+def _traffic(draft: _Draft, drive: int, lanes: int, lane: float, median: float, tram: bool, parking: tuple[float, ...]) -> None:
+    rng = draft.rng
+    density = rng.choice((0.3, 0.8, 1.5))
+    for direction in (1, -1):
+        side = drive * direction
+        for number in range(lanes):
+            across = side * (median + (number + 0.5) * lane)
+            speed = rng.uniform(3.0, 9.0) if rng.random() < 0.75 else 0.01
+            along = rng.uniform(4.0, 30.0) if direction > 0 else rng.uniform(-10.0, 25.0)
+            while along < _LENGTH:
+                thing = _vehicle(rng)
+                length = thing.footprint[1]
+                yaw = 0.0 if direction > 0 else np.pi
+                draft.put(thing, across + rng.normal(0.0, 0.12), along + length / 2, yaw, 0.0, speed)
+                along += length + 2.0 + rng.exponential(24.0 / density)
+    for _ in range(rng.poisson(draft.habits.cyclists)):
+        side = int(rng.choice((-1, 1)))
+        across = side * (median + lanes * lane - 0.55)
+        rider = two_wheelers.bicycle(rng, ridden=True) if rng.random() < 0.72 else two_wheelers.motorcycle(rng, ridden=True)
+        draft.put(rider, across, rng.uniform(5.0, 70.0), 0.0 if side == drive else np.pi, 0.0, rng.uniform(2.5, 6.0))
+    if tram:
+        for side in (-1, 1):
+            if rng.random() < 0.75:
+                thing = vehicles.train(rng)
+                draft.put(
+                    thing,
+                    side * 1.7,
+                    rng.uniform(15.0, 80.0) + thing.footprint[1] / 2,
+                    0.0,
+                    0.0,
+                    side * drive * rng.uniform(1.0, 5.0),
+                )
+
+
+def _vehicle(rng: np.random.Generator) -> SceneObject:
+    kind = rng.random()
+    if kind < 0.78:
+        return vehicles.car(rng)
+    if kind < 0.9:
+        return vehicles.truck(rng)
+    return vehicles.bus(rng)
+
+
+# --- Where to look from --------------------------------------------------------------------------------------------------
+
+
+def _view(draft: _Draft, ego: float) -> View:
+    rng = draft.rng
+    for _ in range(24):
+        along = float(rng.uniform(0.0, _DRIVE))
+        time = float(rng.uniform(0.0, 6.0))
+        across = ego + float(rng.normal(0.0, 0.35))
+        x, y = across + float(draft.centre(along)), along
+        if not _blocked(draft, x, y, time):
+            break
+    yaw = draft.heading(along + 8.0) + float(rng.normal(0.0, 0.07))
+    if rng.random() < 0.08:
+        yaw += float(rng.uniform(-0.5, 0.5))
+    return View(
+        x=x,
+        y=y,
+        z=float(rng.uniform(1.15, 1.55)),
+        yaw=yaw,
+        pitch=float(rng.normal(-0.01, 0.025)),
+        roll=float(rng.normal(0.0, 0.008)),
+        field_of_view=float(np.radians(rng.uniform(48.0, 64.0))),
+        time=time,
+    )
+
+
+def _blocked(draft: _Draft, x: float, y: float, time: float) -> bool:
+    """Whether something stands in the camera or right before it."""
+    for placed in draft.placed:
+        dx = placed.x + placed.velocity[0] * time - x
+        dy = placed.y + placed.velocity[1] * time - y
+        length = max(placed.thing.footprint) / 2
+        if length > 12.0 and not placed.moves:
+            continue
+        if abs(dx) < 1.0 + min(placed.thing.footprint) / 2 and -1.5 - length < dy < 3.5 + length:
+            return True
+    return False

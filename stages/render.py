@@ -1,0 +1,23 @@
+"""Renders one of the embedded worlds in the layout of the data set that it stands for."""
+
+from pathlib import Path
+
+import tyro
+
+from synth2real.params import read_params, read_section
+from synth2real.worlds.exporters import WorldName, WorldSettings, render_world
+
+
+def main(world: WorldName, out: Path) -> None:
+    """Renders one of the embedded worlds in the layout of the data set that it stands for.
+
+    Args:
+        world: gta, cityscapes or veis.
+        out: Folder of the data set; replaced when the new one is whole.
+    """
+    workers = int(read_params()["hardware"]["workers"])
+    render_world(world, out, read_section("worlds", WorldSettings), workers=workers)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
