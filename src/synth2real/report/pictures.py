@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
@@ -20,7 +20,7 @@ from synth2real.label_space import IGNORE_INDEX, LabelSpace
 from synth2real.report.tables import ReportError
 
 _PANEL = (2.9, 2.0)
-"""Width and height of one curve, in inches."""
+"""Width and height of a curve, in inches."""
 
 
 def choose(frames: Sequence[Frame], count: int) -> list[Frame]:
@@ -60,8 +60,8 @@ def _shrunk(pixels: np.ndarray, height: int, interpolation: int) -> np.ndarray:
     return cv2.resize(pixels, (width, height), interpolation=interpolation)
 
 
-def curves(path: Path) -> str:
-    """The columns of a training's CSV file over its ``step``, one panel each, as SVG.
+def curves(path: Path) -> dict[str, str]:
+    """The columns of a training's CSV file over its ``step``, as one SVG each, by their names.
 
     Raises:
         ReportError: If the file is missing, or not a table of numbers with a column ``step``.
@@ -73,20 +73,20 @@ def curves(path: Path) -> str:
         steps = values[:, header.index("step")]
     except (OSError, ValueError) as error:
         raise ReportError(f"{path}: expected a CSV of numbers with a column step: {error}. Train again.") from None
-    names = [name for name in header if name != "step"]
-    across = min(4, len(names))
-    down = -(-len(names) // across)
-    style: dict[Any, Any] = {"svg.hashsalt": path.name, "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 8}
+    return {name: _curve(name, steps, column) for name, column in zip(header, values.T, strict=True) if name != "step"}
+
+
+def _curve(name: str, steps: Float64[np.ndarray, " rows"], values: Float64[np.ndarray, " rows"]) -> str:
+    style: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 8}
     with mpl.rc_context(style):
-        figure = Figure(figsize=(_PANEL[0] * across, _PANEL[1] * down), layout="constrained")
-        for index, name in enumerate(names):
-            axes = figure.add_subplot(down, across, index + 1)
-            axes.plot(steps, values[:, header.index(name)], color="#1f5f99", linewidth=1.4, marker="." if len(lines) < 20 else "")
-            axes.set_title(name, fontsize=9)
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            axes.grid(color="#e3e6ea", linewidth=0.6)
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.margins(x=0.02)
+        figure = Figure(figsize=_PANEL, layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot(steps, values, color="#1f5f99", linewidth=1.4, marker="." if len(steps) < 20 else "")
+        axes.set_title(name.replace("_", " "), fontsize=9)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.grid(color="#e3e6ea", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.02)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return data_uri("image/svg+xml", buffer.getvalue())

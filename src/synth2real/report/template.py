@@ -69,6 +69,8 @@ figure.zoom { position: fixed; inset: 0; z-index: 9; background: #10151cf2; curs
               display: flex; flex-direction: column; align-items: center; justify-content: center; }
 figure.zoom div { width: min(96vw, calc(88vh * var(--ratio))); }
 figure.zoom figcaption { color: #fff; font-size: 1rem; padding-top: 0.6rem; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 46vw), 1fr)); gap: 0.4rem; }
+.panels img { width: 100%; height: auto; }
 .plot { max-width: 100%; height: auto; display: block; }
 dl { margin: 0; font-size: 0.92rem; }
 dl > div { display: flex; gap: 0.8rem; padding: 0.15rem 0; border-bottom: 1px solid #eef1f4; }
@@ -144,9 +146,9 @@ pasted over the model's prediction.</p>
 {% endfor %}
 
 <h2>Training</h2>
-{% for name, uri in curves %}
+{% for name, panels in curves %}
 <h3>{{ words(name) }}</h3>
-<img class="plot" src="{{ uri }}" alt="curves of {{ name }}">
+<div class="panels">{% for column, uri in panels.items() %}<img src="{{ uri }}" alt="{{ column }} over steps">{% endfor %}</div>
 {% endfor %}
 
 {% for title, content, picture in statistics %}

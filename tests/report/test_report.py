@@ -1,0 +1,219 @@
+"""The report: right numbers in the right order, one page that needs no other file, and faults that name theirs."""
+
+import base64
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from synth2real.evaluation import EvaluationSettings, evaluate
+from synth2real.frames import Frame, FrameError, write_frames, write_image, write_label
+from synth2real.label_space import LABEL_SPACES, PALETTE
+from synth2real.report.page import ReportSettings, ReportSources, write_report
+from synth2real.report.pictures import choose, colour_map, curves, photo
+from synth2real.report.tables import ReportError, ladder_position, read_table, to_csv
+
+_SIZE = (24, 40)
+_MODELS = ("source_only", "adapted", "round-2", "round-10", "oracle")
+_SETTINGS = ReportSettings(frames=2, height=16)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> ReportSources:
+    rng = np.random.default_rng(0)
+    frames = [Frame(f"frame_{index}<b>", "val" if index else "train", *_SIZE) for index in range(4)]
+    labels = {frame: rng.choice([7, 11, 23, 26, 0], _SIZE).astype(np.uint8) for frame in frames}
+    for frame in frames:
+        write_image(tmp_path / "target/images" / f"{frame.frame_id}.png", rng.integers(0, 255, (*_SIZE, 3)).astype(np.uint8))
+        write_label(tmp_path / "annotations/labels" / f"{frame.frame_id}.png", labels[frame])
+    for root in ("target", "annotations"):
+        write_frames(tmp_path / root, frames)
+    for index, model in enumerate(_MODELS):
+        for kind, wrong in (("predictions", 0.5 - 0.1 * index), ("fused", 0.4 - 0.1 * index)):
+            for frame in frames:
+                prediction = np.where(rng.random(_SIZE) < wrong, 7, labels[frame]).astype(np.uint8)
+                write_label(tmp_path / kind / model / "labels" / f"{frame.frame_id}.png", prediction)
+            write_frames(tmp_path / kind / model, frames)
+        scores = evaluate(
+            tmp_path / "annotations",
+            {"unfused": tmp_path / "predictions" / model} | ({"fused": tmp_path / "fused" / model} if model != "oracle" else {}),
+            EvaluationSettings(label_space="cityscapes19", split="val"),
+            workers=1,
+        )
+        (tmp_path / "evaluation").mkdir(exist_ok=True)
+        (tmp_path / "evaluation" / f"{model}.json").write_text(json.dumps(scores))
+    (tmp_path / "curves").mkdir()
+    (tmp_path / "curves/segmenter_adapted.csv").write_text("step,loss,learning_rate\n10,2.5,0.01\n20,1.5,0.005\n")
+    (tmp_path / "curves/translator.csv").write_text("step,cycle\n10,2.5\n")
+    (tmp_path / "data.json").write_text('{"source": {"frames": 3, "size": [24, 40]}, "all": {"a": {"x": 1}, "b": {"x": null}}}')
+    write_image(tmp_path / "grid.jpg", np.zeros((8, 8, 3), np.uint8))
+    return ReportSources(
+        evaluations=tmp_path / "evaluation",
+        target=tmp_path / "target",
+        annotations=tmp_path / "annotations",
+        predictions=tmp_path / "predictions",
+        fused=tmp_path / "fused",
+        curves=tmp_path / "curves",
+        statistics={"Data": tmp_path / "data.json"},
+        grids={"Data": tmp_path / "grid.jpg"},
+    )
+
+
+class _Page(HTMLParser):
+    """Pictures, links and open tags of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.pictures: list[str] = []
+        self.links: list[str] = []
+        self.stack: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag == "img":
+            self.pictures.append(values["src"] or "")
+        self.links += [values[name] or "" for name in ("href", "src") if name in values]
+        if tag not in {"img", "meta", "br", "input", "link"}:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag
+
+
+def _write(sources: ReportSources, folder: Path) -> tuple[str, str]:
+    write_report(sources, {"segmentation": {"epochs": 3}}, _SETTINGS, folder / "summary.csv", folder / "report/index.html")
+    return (folder / "summary.csv").read_text(), (folder / "report/index.html").read_text()
+
+
+def test_the_summary_follows_the_ladder(sources: ReportSources, tmp_path: Path) -> None:
+    summary, _ = _write(sources, tmp_path)
+    rows = list(csv.DictReader(io.StringIO(summary)))
+    assert [(row["model"], row["fused"]) for row in rows] == [
+        ("majority", "no"),
+        *((model, fused) for model in _MODELS[:-1] for fused in ("no", "yes")),
+        ("oracle", "no"),
+    ]
+    scores = json.loads((sources.evaluations / "adapted.json").read_text())
+    adapted = rows[4]
+    assert float(adapted["miou"]) == scores["fused"]["miou"]
+    assert float(adapted["car"]) == scores["fused"]["iou"]["car"]
+    assert adapted["train"] == ""
+    assert list(adapted)[4:] == list(LABEL_SPACES["cityscapes19"].class_names)
+
+
+def test_the_page_is_whole_and_offline(sources: ReportSources, tmp_path: Path) -> None:
+    _, text = _write(sources, tmp_path)
+    page = _Page(text)
+    assert page.stack == []
+    assert all(link.startswith("data:") for link in page.links)
+    assert not re.search(r"https?://|@import|url\((?!data:)", text)
+    fused_and_unfused = 2 * (len(_MODELS) - 1) + 1
+    assert len(page.pictures) == 2 * (2 + fused_and_unfused) + 3 + 1  # of two frames; three curves; the grid
+    for uri in page.pictures:
+        assert base64.b64decode(uri.split(",", 1)[1], validate=True)
+    assert "frame_1&lt;b&gt;" in text
+    assert "<b>_" not in text
+    for row in read_table(sources.evaluations).rows:
+        assert f"{row.miou:.2f}" in text
+    assert "epochs" in text
+
+
+def test_the_same_results_give_the_same_bytes(sources: ReportSources, tmp_path: Path) -> None:
+    assert _write(sources, tmp_path / "one") == _write(sources, tmp_path / "two")
+
+
+def _decoded(uri: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(uri.split(",", 1)[1])))
+
+
+def test_pictures_show_the_classes_colours() -> None:
+    label_ids = np.array([[7, 26], [0, 29]], np.uint8)
+    shown = np.asarray(_decoded(colour_map(label_ids, LABEL_SPACES["cityscapes19"], 100)).convert("RGB"))
+    np.testing.assert_array_equal(shown, [[PALETTE[7], PALETTE[26]], [(0, 0, 0), (0, 0, 0)]])
+    shown = np.asarray(_decoded(colour_map(label_ids, LABEL_SPACES["camvid11"], 100)).convert("RGB"))
+    np.testing.assert_array_equal(shown, [[PALETTE[7], PALETTE[26]], [(0, 0, 0), PALETTE[26]]])
+
+
+def test_large_photos_are_shrunk() -> None:
+    assert _decoded(photo(np.zeros((100, 300, 3), np.uint8), 20)).size == (60, 20)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [0]), (2, [0, 9]), (4, [0, 3, 6, 9]), (99, list(range(10)))])
+def test_frames_are_spread_evenly(count: int, expected: list[int]) -> None:
+    frames = [Frame(str(index), "val", 1, 1) for index in range(10)]
+    assert [int(frame.frame_id) for frame in choose(frames, count)] == expected
+
+
+def test_the_ladder_sorts_rounds_by_number() -> None:
+    names = ["oracle", "round-10", "extra", "adapted", "round-2", "source_only"]
+    assert sorted(names, key=ladder_position) == ["source_only", "adapted", "round-2", "round-10", "extra", "oracle"]
+
+
+def _change(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_evaluations_that_cannot_be_compared_are_refused(sources: ReportSources) -> None:
+    _change(sources.evaluations / "round-2.json", frames=99)
+    with pytest.raises(ReportError, match=r"round-2\.json: .*99.*source_only\.json.* cannot be compared"):
+        read_table(sources.evaluations)
+    for path in sources.evaluations.iterdir():
+        _change(path, label_space="coco")
+    with pytest.raises(ReportError, match="unknown label space 'coco'"):
+        read_table(sources.evaluations)
+
+
+def test_missing_and_damaged_files_are_named(sources: ReportSources, tmp_path: Path) -> None:
+    path = sources.statistics["Data"]
+    path.write_text("{")
+    with pytest.raises(ReportError, match=r"data\.json: expected JSON"):
+        _write(sources, tmp_path)
+    path.unlink()
+    with pytest.raises(ReportError, match=r"data\.json: no such file"):
+        _write(sources, tmp_path)
+    path.write_text("{}")
+    (sources.predictions / "adapted/labels/frame_1<b>.png").unlink()
+    with pytest.raises(FrameError, match=r"adapted/labels/frame_1<b>\.png: no such file"):
+        _write(sources, tmp_path)
+    (sources.evaluations / "adapted.json").write_text('{"label_space": "cityscapes19"}')
+    with pytest.raises(ReportError, match=r"adapted\.json: expected an evaluation's scores"):
+        _write(sources, tmp_path)
+    for evaluation in sources.evaluations.iterdir():
+        evaluation.unlink()
+    with pytest.raises(ReportError, match="no evaluation"):
+        _write(sources, tmp_path)
+    assert not (tmp_path / "summary.csv").exists()
+
+
+@pytest.mark.parametrize("text", ["", "epoch,loss\n1,2\n", "step,loss\n1,two\n", "step,loss\n1\n"])
+def test_damaged_curves_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(ReportError, match=r"a\.csv: expected a CSV of numbers with a column step"):
+        curves(path)
+
+
+def test_a_run_without_curves_is_refused(sources: ReportSources, tmp_path: Path) -> None:
+    for path in sources.curves.iterdir():
+        path.unlink()
+    with pytest.raises(ReportError, match="no curve"):
+        _write(sources, tmp_path)
+
+
+@pytest.mark.parametrize("values", [{"frames": 0}, {"frames": 51}, {"height": 8}, {"height": 5000}])
+def test_settings_have_ranges(values: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be in"):
+        ReportSettings(**({"frames": 2, "height": 100} | values))
+
+
+def test_the_csv_is_empty_where_there_is_no_score(sources: ReportSources) -> None:
+    line = to_csv(read_table(sources.evaluations)).splitlines()[1]
+    assert re.fullmatch(r"majority,no,[\d.]+" + "," * 20, line)
