@@ -1,7 +1,8 @@
 """Houses, apartment blocks, offices and shop rows, label 11 throughout.
 
-A building faces +y (its street front) with its width along x. Fronts are grids of bays and storeys: every window is a
-frame with dark glass a little before the wall and a sill; glass is lighter towards the top, as if it mirrored the sky.
+A building faces +y (its street front) with its width along x. Fronts are grids of bays and storeys; a window is a frame,
+shaded at the top as if it were set back, with glass that is lighter towards the top, as if it mirrored the sky, or
+curtained. Apartment blocks, offices and shop rows have plain side walls without overhang, so that they can stand in a row.
 """
 
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synth2real.worlds.meshes import Mesh, Part, SceneObject, boxes, quads, scene_object, xyz
+from synth2real.worlds.meshes import Part, SceneObject, quads, scene_object, xyz
 
 BUILDING = 11
 
@@ -39,11 +40,15 @@ SHOP_COLOURS = np.array(
         (0.25, 0.06, 0.2),
     )
 )
-GLASS_LOW, GLASS_HIGH = np.array((0.018, 0.022, 0.026)), np.array((0.13, 0.16, 0.19))
+GLASS = np.array(
+    ((0.018, 0.022, 0.026), (0.018, 0.022, 0.026), (0.13, 0.16, 0.19), (0.13, 0.16, 0.19))
+)  # at each corner of a pane
+CURTAIN, STONE = np.array((0.34, 0.33, 0.30)), np.array((0.42, 0.41, 0.39))
+SHADE = np.array((1.0, 1.0, 0.55, 0.55))[:, None]  # of what lies under a lintel: its two upper corners are darker
 
 
 class _Wall(NamedTuple):
-    """An upright rectangle: where it starts at the ground, its direction, the outward normal and its width."""
+    """An upright rectangle: where it starts at the ground, its direction to the right seen from outside, its normal."""
 
     origin: NDArray[np.float64]
     along: NDArray[np.float64]
@@ -51,188 +56,221 @@ class _Wall(NamedTuple):
     width: float
 
 
+class _Faces(NamedTuple):
+    """Quadrilaterals of one material: (k, 4, 3) corners and colours."""
+
+    texture: str
+    corners: NDArray[np.float64]
+    colours: NDArray[np.float64]
+
+
 def house(rng: np.random.Generator) -> SceneObject:
-    """A family house of one to three storeys with pitched roof, chimney and door."""
+    """A detached family house of one to three storeys with pitched roof, chimney and door."""
     width, depth, storeys = rng.uniform(7.0, 11.0), rng.uniform(8.0, 11.0), int(rng.choice((1, 2, 3), p=(0.2, 0.6, 0.2)))
-    height = 2.8 * storeys + 0.3
+    base = 0.35
+    height = 2.8 * storeys + base
     texture, tone = _masonry(rng)
     tiles = ROOF_TILES[rng.integers(4)] * rng.uniform(0.8, 1.3)
     pitch, lengthwise = rng.uniform(0.6, 1.05), bool(rng.random() < 0.6)
-    meshes = [_shell(width, depth, height, tone, texture)]
-    meshes += _gable_roof(width, depth, height, pitch, tiles, tone, texture, lengthwise)
+    faces = [_shell(width, depth, height, tone, texture)]
+    faces += _gable_roof(width, depth, height, pitch, tiles, tone, texture, lengthwise, verge=0.3)
     frame = FRAMES[rng.integers(4)]
     front, back, left, right = _walls(width, depth)
     bays = max(2, round(width / 2.6))
     door = int(rng.integers(bays))
     for wall, skip in ((front, door), (back, -1)):
-        meshes += _windows(wall, bays, storeys, 0.3, 2.8, (1.15, 1.35), 0.85, frame, skip)
+        faces += _windows(rng, wall, bays, storeys, base, 2.8, (1.15, 1.35), 0.85, frame, skip)
     for wall in (left, right):
-        meshes += _windows(wall, max(1, round(depth / 4)), storeys, 0.3, 2.8, (1.0, 1.25), 0.9, frame)
-    meshes += _door(rng, front, (door + 0.5) * front.width / bays)
+        faces += _windows(rng, wall, max(1, round(depth / 4)), storeys, base, 2.8, (1.0, 1.25), 0.9, frame)
+    faces += _door(rng, front, (door + 0.5) * front.width / bays)
     ridge = height + pitch * (depth if lengthwise else width) / 2
-    stack = (rng.uniform(-0.3, 0.3) * width, rng.uniform(-0.15, 0.15) * depth, 0.5 * (height + ridge) + 0.6)
-    meshes.append(boxes(stack, (0.6, 0.6, ridge - height + 1.0), BRICKS[rng.integers(4)], "brick"))
-    return scene_object([Part(BUILDING, 0, mesh) for mesh in meshes])
+    stack = xyz(rng.uniform(-0.3, 0.3) * width, rng.uniform(-0.15, 0.15) * depth, 0.5 * (height + ridge) + 0.5)
+    faces.append(_block(stack, (0.7, 0.6, ridge - height + 1.0), BRICKS[rng.integers(4)], "brick"))
+    return _assembled(faces)
 
 
 def apartment_block(rng: np.random.Generator) -> SceneObject:
-    """A block of flats of four to seven storeys, plain or with balconies, flat or pitched roof."""
-    width, depth, storeys = rng.uniform(12.0, 20.0), rng.uniform(10.0, 14.0), int(rng.integers(4, 8))
+    """A block of flats of three to six storeys, plain or with balconies, flat or pitched roof."""
+    width, depth, storeys = rng.uniform(12.0, 19.0), rng.uniform(10.0, 14.0), int(rng.integers(3, 7))
     storey, base = rng.uniform(2.8, 3.3), rng.uniform(0.3, 1.0)
     height = base + storey * storeys + 0.3
     texture, tone = _masonry(rng)
-    meshes = [_shell(width, depth, height, tone, texture)]
+    faces = [_shell(width, depth, height, tone, texture)]
     if rng.random() < 0.5:
-        meshes += _gable_roof(width, depth, height, rng.uniform(0.4, 0.7), ROOF_TILES[rng.integers(4)], tone, texture, True)
+        tiles = ROOF_TILES[rng.integers(4)] * rng.uniform(0.8, 1.3)
+        faces += _gable_roof(width, depth, height, rng.uniform(0.4, 0.75), tiles, tone, texture, True, verge=0.0)
     else:
-        meshes += _flat_roof(rng, width, depth, height, tone)
+        faces += _flat_roof(rng, width, depth, height, tone)
     frame = FRAMES[rng.integers(4)]
-    bays = round(width / rng.uniform(2.6, 3.3))
     front, back, left, right = _walls(width, depth)
+    bays = min(round(width / rng.uniform(2.5, 3.2)), 36 // storeys)
     door = bays // 2
-    window = (rng.uniform(1.0, 1.4), rng.uniform(1.4, 1.75))
-    meshes += _windows(front, bays, storeys, base, storey, window, 0.8, frame, door)
-    meshes += _windows(back, max(2, bays // 2), storeys, base, storey, window, 0.8, frame)
+    window = (rng.uniform(1.1, 1.5), rng.uniform(1.45, 1.8))
+    faces += _windows(rng, front, bays, storeys, base, storey, window, 0.75, frame, door)
+    faces += _windows(rng, back, max(2, bays // 2), storeys, base, storey, window, 0.75, frame, cheap=True)
     for wall in (left, right):
-        meshes += _windows(wall, 2, storeys, base, storey, window, 0.8, frame, sills=False)
-    meshes += _door(rng, front, (door + 0.5) * width / bays)
+        faces += _windows(rng, wall, 1, storeys, base, storey, window, 0.75, frame, cheap=True)
+    faces += _door(rng, front, (door + 0.5) * width / bays)
     if rng.random() < 0.45:
-        chosen = rng.permutation(bays)[: max(1, bays // 3)]
-        spots = [(front, (bay + 0.5) * width / bays, base + level * storey) for bay in chosen for level in range(1, storeys)]
-        meshes += _balconies(spots, width / bays * 0.85, tone)
-    meshes.append(_band(width, depth, base * 0.5 + 0.15, base + 0.1, tone * 0.55, 0.05))
-    meshes.append(_band(width, depth, height - 0.12, 0.25, tone * 0.8, 0.12))
-    return scene_object([Part(BUILDING, 0, mesh) for mesh in meshes])
+        chosen = rng.permutation([bay for bay in range(bays) if bay != door])[: max(1, bays // 4)]
+        faces += _balconies(front, (chosen + 0.5) * width / bays, base + storey * np.arange(1, storeys), width / bays * 0.9, rng)
+    faces += [_course(width, depth, 0.0, base, tone * 0.5, 0.05), _course(width, depth, height - 0.25, 0.25, tone * 0.75, 0.15)]
+    return _assembled(faces)
 
 
 def office(rng: np.random.Generator) -> SceneObject:
-    """An office block of four to ten storeys with ribbons or a curtain wall of glass and a flat roof."""
-    width, depth, storeys = rng.uniform(14.0, 24.0), rng.uniform(12.0, 16.0), int(rng.integers(4, 11))
+    """An office block of four to nine storeys with bands or a curtain wall of glass and a flat roof."""
+    width, depth, storeys = rng.uniform(14.0, 24.0), rng.uniform(12.0, 16.0), int(rng.integers(4, 10))
     storey = rng.uniform(3.2, 3.7)
     height = storey * storeys + 0.6
     tone = CONCRETES[rng.integers(3)] * rng.uniform(0.8, 1.25)
-    curtain = rng.random() < 0.4
-    meshes = [_shell(width, depth, height, tone, "concrete"), *_flat_roof(rng, width, depth, height, tone)]
-    tint = np.array(((1.0, 1.0, 1.0), (0.7, 1.0, 1.15), (1.1, 0.95, 0.75)))[rng.integers(3)]
+    curtain = bool(rng.random() < 0.4)
+    faces = [_shell(width, depth, height, tone, "concrete"), *_flat_roof(rng, width, depth, height, tone)]
+    tint = np.array(((1.0, 1.0, 1.0), (0.7, 1.05, 1.25), (1.15, 0.95, 0.7)))[rng.integers(3)]
     for wall in _walls(width, depth):
-        bays = round(wall.width / (1.6 if curtain else 2.8))
-        size = (wall.width / bays - (0.12 if curtain else 0.5), storey - 0.3 if curtain else storey * 0.52)
-        bays, size = (
-            (bays, size)
-            if bays * storeys <= 60
-            else (max(1, 60 // storeys), (wall.width / max(1, 60 // storeys) - 0.15, size[1]))
-        )
-        meshes.append(_panes(wall, bays, storeys, 0.1, storey, size, 0.15 if curtain else 0.9, tint))
+        bays = max(1, min(round(wall.width / (1.8 if curtain else 3.0)), 64 // storeys))
+        pitch = wall.width / bays
+        size = (pitch - (0.12 if curtain else 0.45), storey - 0.25 if curtain else storey * 0.55)
+        left, low, pane = _openings(wall, bays, storeys, 0.1, storey, size, 0.12 if curtain else 0.85, -1)
+        faces.append(_glass(_rectangles(wall, left, low, pane, size[1], 0.05), tint * rng.uniform(0.75, 1.3, (len(left), 1, 1))))
     front = _walls(width, depth)[0]
-    meshes.append(_panel(front, width / 2, 0.0, 4.0, 3.0, (0.03, 0.035, 0.04), 0.08))
-    meshes.append(boxes((0, depth / 2 + 0.9, 3.1), (5.0, 1.8, 0.25), tone * 0.6))
-    return scene_object([Part(BUILDING, 0, mesh) for mesh in meshes])
+    faces.append(_plain(_rectangles(front, width / 2 - 2.2, 0.0, 4.4, 2.9, 0.1), xyz(0.05, 0.05, 0.055)))
+    faces.append(_glass(_rectangles(front, width / 2 - 2.0 + np.arange(3) * 1.37, 0.1, 1.27, 2.6, 0.13), 1.6))
+    faces.append(_block(xyz(0, depth / 2 + 0.8, 3.1), (5.2, 1.6, 0.28), tone * 0.6))
+    return _assembled(faces)
 
 
 def shop_row(rng: np.random.Generator) -> SceneObject:
     """A town house of two to five storeys with shops on its ground floor: display windows, fascias and awnings."""
     width, depth, storeys = rng.uniform(9.0, 18.0), rng.uniform(9.0, 13.0), int(rng.integers(1, 5))
-    ground, storey = rng.uniform(3.6, 4.2), rng.uniform(2.9, 3.3)
+    ground, storey = rng.uniform(3.5, 4.2), rng.uniform(2.9, 3.3)
     height = ground + storey * storeys + 0.3
     texture, tone = _masonry(rng)
-    meshes = [_shell(width, depth, height, tone, texture)]
+    faces = [_shell(width, depth, height, tone, texture)]
     if rng.random() < 0.6:
-        meshes += _gable_roof(width, depth, height, rng.uniform(0.5, 0.9), ROOF_TILES[rng.integers(4)], tone, texture, True)
+        tiles = ROOF_TILES[rng.integers(4)] * rng.uniform(0.8, 1.3)
+        faces += _gable_roof(width, depth, height, rng.uniform(0.5, 0.95), tiles, tone, texture, True, verge=0.0)
     else:
-        meshes += _flat_roof(rng, width, depth, height, tone)
+        faces += _flat_roof(rng, width, depth, height, tone)
     frame = FRAMES[rng.integers(4)]
     front, back, left, right = _walls(width, depth)
     bays = round(width / rng.uniform(2.3, 3.0))
-    meshes += _windows(front, bays, storeys, ground, storey, (1.15, 1.7), 0.75, frame)
-    meshes += _windows(back, max(2, bays // 2), storeys, ground, storey, (1.1, 1.5), 0.8, frame, sills=False)
+    faces += _windows(rng, front, bays, storeys, ground, storey, (1.2, 1.75), 0.7, frame)
+    faces += _windows(rng, back, max(2, bays // 2), storeys, ground, storey, (1.1, 1.5), 0.8, frame, cheap=True)
     for wall in (left, right):
-        meshes += _windows(wall, 1, storeys, ground, storey, (1.0, 1.4), 0.8, frame, sills=False)
+        faces += _windows(rng, wall, 1, storeys, ground, storey, (1.0, 1.4), 0.8, frame, cheap=True)
     shops = max(1, round(width / rng.uniform(4.5, 6.5)))
     for shop in range(shops):
-        meshes += _shop(rng, front, shop * width / shops, width / shops, ground)
-    meshes.append(_band(width, depth, ground + 0.02, 0.18, tone * 0.75, 0.1))
-    meshes.append(_band(width, depth, height - 0.12, 0.25, tone * 0.8, 0.14))
+        faces += _shop(rng, front, shop * width / shops, width / shops, ground)
+    faces += [
+        _course(width, depth, ground - 0.05, 0.16, tone * 0.75, 0.08),
+        _course(width, depth, height - 0.25, 0.25, tone * 0.75, 0.15),
+    ]
+    return _assembled(faces)
+
+
+def _assembled(faces: list[_Faces]) -> SceneObject:
+    by_texture: dict[str, list[_Faces]] = {}
+    for face in faces:
+        by_texture.setdefault(face.texture, []).append(face)
+    meshes = [
+        quads(np.concatenate([face.corners for face in group]), np.concatenate([face.colours for face in group]), texture)
+        for texture, group in by_texture.items()
+    ]
     return scene_object([Part(BUILDING, 0, mesh) for mesh in meshes])
 
 
 def _masonry(rng: np.random.Generator) -> tuple[str, NDArray[np.float64]]:
     """A facade's material and its tone."""
-    texture = ("plaster", "brick", "concrete")[rng.choice(3, p=(0.58, 0.3, 0.12))]
+    texture = ("plaster", "brick", "concrete")[rng.choice(3, p=(0.58, 0.32, 0.10))]
     tones = {"plaster": PLASTERS, "brick": BRICKS, "concrete": CONCRETES}[texture]
-    return texture, tones[rng.integers(len(tones))] * rng.uniform(0.8, 1.15)
+    return texture, tones[rng.integers(len(tones))] * rng.uniform(0.75, 1.15)
 
 
 def _walls(width: float, depth: float) -> tuple[_Wall, _Wall, _Wall, _Wall]:
-    """Front (+y), back, left (-x) and right wall; ``along`` runs to the right as seen from outside."""
+    """Front (+y), back, left (-x) and right wall."""
     x, y = width / 2, depth / 2
-    corners = np.array(((x, y, 0.0), (-x, -y, 0.0), (-x, y, 0.0), (x, -y, 0.0)))
-    along = np.array(((-1.0, 0, 0), (1.0, 0, 0), (0, -1.0, 0), (0, 1.0, 0)))
-    outward = np.array(((0, 1.0, 0), (0, -1.0, 0), (-1.0, 0, 0), (1.0, 0, 0)))
-    front, back, left, right = (_Wall(*row) for row in zip(corners, along, outward, (width, width, depth, depth), strict=True))
-    return front, back, left, right
+    return (
+        _Wall(xyz(x, y, 0), xyz(-1, 0, 0), xyz(0, 1, 0), width),
+        _Wall(xyz(-x, -y, 0), xyz(1, 0, 0), xyz(0, -1, 0), width),
+        _Wall(xyz(-x, y, 0), xyz(0, -1, 0), xyz(-1, 0, 0), depth),
+        _Wall(xyz(x, -y, 0), xyz(0, 1, 0), xyz(1, 0, 0), depth),
+    )
 
 
 def _rectangles(
     wall: _Wall, left: ArrayLike, low: ArrayLike, width: ArrayLike, height: ArrayLike, out: float
 ) -> NDArray[np.float64]:
     """(k, 4, 3) corners of upright rectangles ``out`` metres before a wall, from their left and lower edges."""
-    s, z, w, h = np.broadcast_arrays(*(np.asarray(a, np.float64) for a in (left, low, width, height)))
-    across = np.stack((s, s + w, s + w, s), axis=-1)
-    up = np.stack((z, z, z + h, z + h), axis=-1)
-    rectangles: NDArray[np.float64] = (
-        wall.origin + out * wall.outward + across[..., None] * wall.along + up[..., None] * np.array((0, 0, 1.0))
+    s, z = np.atleast_1d(left), np.atleast_1d(low)
+    count = max(len(s), len(z))
+    across, up = np.empty((count, 4)), np.empty((count, 4))
+    across[:, 0] = across[:, 3] = s
+    across[:, 1] = across[:, 2] = s + width
+    up[:, 0] = up[:, 1] = z
+    up[:, 2] = up[:, 3] = z + height
+    corners: NDArray[np.float64] = across[..., None] * wall.along + (wall.origin + out * wall.outward)
+    corners[..., 2] += up
+    return corners
+
+
+def _plain(corners: NDArray[np.float64], colours: NDArray[np.float64], texture: str = "") -> _Faces:
+    """Faces of one colour, of one each (k, 3), or of one for each corner (4, 3) or (k, 4, 3)."""
+    painted = np.empty(corners.shape)
+    painted[...] = colours[:, None] if colours.ndim == 2 and len(colours) == len(corners) != 4 else colours
+    return _Faces(texture, corners, painted)
+
+
+def _glass(corners: NDArray[np.float64], tint: ArrayLike = 1.0) -> _Faces:
+    painted = np.empty(corners.shape)
+    painted[...] = GLASS * np.asarray(tint)
+    return _Faces("glass", corners, painted)
+
+
+def _block(
+    centre: NDArray[np.float64], size: tuple[float, float, float], colour: NDArray[np.float64], texture: str = ""
+) -> _Faces:
+    """An upright box without its underside, darker towards its foot."""
+    half = np.array(size) / 2
+    low, high = centre - half, centre + half
+    (x0, y0, z0), (x1, y1, z1) = low, high
+    corners = np.array(
+        (
+            ((x0, y0, z0), (x1, y0, z0), (x1, y0, z1), (x0, y0, z1)),
+            ((x1, y1, z0), (x0, y1, z0), (x0, y1, z1), (x1, y1, z1)),
+            ((x0, y1, z0), (x0, y0, z0), (x0, y0, z1), (x0, y1, z1)),
+            ((x1, y0, z0), (x1, y1, z0), (x1, y1, z1), (x1, y0, z1)),
+            ((x0, y0, z1), (x1, y0, z1), (x1, y1, z1), (x0, y1, z1)),
+        )
     )
-    return rectangles.reshape(-1, 4, 3)
+    return _plain(corners, colour, texture)
 
 
-def _panel(
-    wall: _Wall, centre: float, low: float, width: float, height: float, colour: ArrayLike, out: float, texture: str = ""
-) -> Mesh:
-    return quads(_rectangles(wall, centre - width / 2, low, width, height, out), colour, texture)
+def _shell(width: float, depth: float, height: float, tone: NDArray[np.float64], texture: str) -> _Faces:
+    """The four walls and a lid; walls a little darker at the ground, where they are soiled and see less sky."""
+    block = _block(xyz(0, 0, height / 2), (width, depth, height), tone, texture)
+    block.colours[:4, :2] *= 0.82
+    return block
 
 
-def _shell(width: float, depth: float, height: float, tone: ArrayLike, texture: str) -> Mesh:
-    return boxes((0, 0, height / 2), (width, depth, height), tone, texture)
+def _course(width: float, depth: float, z: float, tall: float, tone: NDArray[np.float64], out: float) -> _Faces:
+    """A plinth, string course or cornice that steps forward at front and back."""
+    return _block(xyz(0, 0, z + tall / 2), (width, depth + 2 * out, tall), tone)
 
 
-def _grid_of(
+def _openings(
     wall: _Wall, bays: int, storeys: int, base: float, storey: float, size: tuple[float, float], sill: float, skip: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+) -> tuple[NDArray[np.floating], NDArray[np.floating], float]:
     """Left and lower edges of the windows of a wall, and their width; the ground-floor bay ``skip`` is left out."""
     pitch = wall.width / bays
-    width = min(size[0], 0.8 * pitch) if size[0] < 0.9 * pitch else size[0]
-    left, low = np.meshgrid((np.arange(bays) + 0.5) * pitch - width / 2, base + sill + storey * np.arange(storeys))
-    keep = np.ones(left.shape, bool)
-    if skip >= 0:
-        keep[0, skip] = False
-    return left[keep], low[keep], width
-
-
-def _panes(
-    wall: _Wall,
-    bays: int,
-    storeys: int,
-    base: float,
-    storey: float,
-    size: tuple[float, float],
-    sill: float,
-    tint: ArrayLike = 1.0,
-    skip: int = -1,
-    inset: float = 0.0,
-    out: float = 0.05,
-) -> Mesh:
-    """Glass alone: one pane for each bay and storey."""
-    left, low, width = _grid_of(wall, bays, storeys, base, storey, size, sill, skip)
-    corners = _rectangles(wall, left + inset, low + inset, width - 2 * inset, size[1] - 2 * inset, out)
-    return _glass(corners, tint)
-
-
-def _glass(corners: NDArray[np.float64], tint: ArrayLike = 1.0) -> Mesh:
-    shades = np.stack((GLASS_LOW, GLASS_LOW, GLASS_HIGH, GLASS_HIGH)) * np.asarray(tint)
-    return quads(corners, np.broadcast_to(shades, (len(corners), 4, 3)), "glass")
+    width = min(size[0], 0.97 * pitch)
+    index = np.arange(bays * storeys)
+    index = index[index != skip] if skip >= 0 else index
+    return (index % bays + 0.5) * pitch - width / 2, base + sill + storey * (index // bays), width
 
 
 def _windows(
+    rng: np.random.Generator,
     wall: _Wall,
     bays: int,
     storeys: int,
@@ -240,181 +278,153 @@ def _windows(
     storey: float,
     size: tuple[float, float],
     sill: float,
-    frame: ArrayLike,
+    frame: NDArray[np.float64],
     skip: int = -1,
-    sills: bool = True,
-) -> list[Mesh]:
-    """Framed windows with a mullion and a sill for each bay and storey."""
-    left, low, width = _grid_of(wall, bays, storeys, base, storey, size, sill, skip)
-    if len(left) == 0:
-        return []
-    height = size[1]
-    frames = quads(_rectangles(wall, left, low, width, height, 0.03), frame)
-    half = (width - 0.21) / 2
-    panes = np.concatenate(
-        [_rectangles(wall, left + offset, low + 0.07, half, height - 0.14, 0.06) for offset in (0.07, 0.14 + half)]
+    cheap: bool = False,
+) -> list[_Faces]:
+    """Framed windows for each bay and storey: two casements and a sill, or a single pane where ``cheap``."""
+    left, low, width = _openings(wall, bays, storeys, base, storey, size, sill, skip)
+    height, count = size[1], len(left)
+    curtained = rng.uniform(0, 1, (count, 1, 1)) < 0.22
+    shades = np.where(
+        curtained, CURTAIN * rng.uniform(0.5, 1.0, (count, 1, 1)) * SHADE, GLASS * rng.uniform(0.6, 1.5, (count, 1, 1))
     )
-    meshes = [frames, _glass(panes)]
-    if sills:
-        ledge = _rectangles(wall, left - 0.08, low - 0.12, width + 0.16, 0.12, 0.12)
-        top = ledge.copy()
-        top[:, 0], top[:, 1] = ledge[:, 3], ledge[:, 2]
-        top[:, 2:] -= 0.12 * wall.outward
-        top[:, 2], top[:, 3] = ledge[:, 2] - 0.12 * wall.outward, ledge[:, 3] - 0.12 * wall.outward
-        meshes.append(quads(np.concatenate((ledge, top)), (0.42, 0.41, 0.39)))
-    return meshes
+    frames = _plain(_rectangles(wall, left, low, width, height, 0.03), frame * SHADE)
+    if cheap:
+        return [frames, _Faces("glass", _rectangles(wall, left + 0.07, low + 0.07, width - 0.14, height - 0.14, 0.06), shades)]
+    half = (width - 0.21) / 2
+    casements = _rectangles(
+        wall, np.concatenate((left + 0.07, left + 0.14 + half)), np.tile(low + 0.07, 2), half, height - 0.14, 0.06
+    )
+    ledges = _plain(_rectangles(wall, left - 0.08, low - 0.13, width + 0.16, 0.13, 0.08), STONE)
+    return [frames, _Faces("glass", casements, np.concatenate((shades, shades))), ledges]
 
 
-def _door(rng: np.random.Generator, wall: _Wall, centre: float) -> list[Mesh]:
+def _door(rng: np.random.Generator, wall: _Wall, centre: float) -> list[_Faces]:
     colours = np.array(((0.16, 0.08, 0.04), (0.04, 0.09, 0.05), (0.25, 0.03, 0.03), (0.03, 0.05, 0.14), (0.5, 0.5, 0.48)))
-    surround = _panel(wall, centre, 0.0, 1.3, 2.35, (0.6, 0.59, 0.56), 0.03)
-    leaf = _panel(wall, centre, 0.05, 1.0, 2.1, colours[rng.integers(5)], 0.06)
-    light = _glass(_rectangles(wall, centre - 0.3, 1.35, 0.6, 0.6, 0.08))
-    step = wall.origin + centre * wall.along + 0.2 * wall.outward + np.array((0, 0, 0.08))
+    step = wall.origin + centre * wall.along + 0.2 * wall.outward + xyz(0, 0, 0.08)
     return [
-        surround,
-        leaf,
-        light,
-        boxes(step, np.abs(wall.along) * 1.5 + np.abs(wall.outward) * 0.4 + np.array((0, 0, 0.16)), (0.36, 0.35, 0.33)),
+        _plain(_rectangles(wall, centre - 0.65, 0.0, 1.3, 2.35, 0.06), xyz(0.6, 0.59, 0.56) * SHADE),
+        _plain(_rectangles(wall, centre - 0.5, 0.05, 1.0, 2.1, 0.09), colours[rng.integers(5)]),
+        _glass(_rectangles(wall, centre - 0.3, 1.35, 0.6, 0.6, 0.12)),
+        _block(step, (1.5, 0.5, 0.16), xyz(0.36, 0.35, 0.33)),
     ]
 
 
 def _gable_roof(
-    width: float, depth: float, height: float, pitch: float, tiles: ArrayLike, tone: ArrayLike, texture: str, lengthwise: bool
-) -> list[Mesh]:
-    """A pitched roof with eaves and its two gables; ``pitch`` is rise over run."""
-    x, y = width / 2, depth / 2
-    eave = 0.35
-    run, half = (y, x) if lengthwise else (x, y)
-    rise = pitch * run
-    drop = pitch * eave
+    width: float,
+    depth: float,
+    height: float,
+    pitch: float,
+    tiles: NDArray[np.float64],
+    tone: NDArray[np.float64],
+    texture: str,
+    lengthwise: bool,
+    verge: float,
+) -> list[_Faces]:
+    """A pitched roof with its gables.
 
-    def place(across: float, along: float, z: float) -> tuple[float, float, float]:
-        return (along, across, z) if lengthwise else (-across, along, z)
-
-    slopes = []
-    for side in (-1.0, 1.0):
-        corners = [
-            place(side * (run + eave), -side * -1 * (half + eave) * 1.0, height - drop),
-            place(side * (run + eave), side * -1 * (half + eave), height - drop),
-            place(0.0, side * -1 * (half + eave), height + rise),
-            place(0.0, side * (half + eave), height + rise),
-        ]
-        slopes.append(corners)
-    top = np.array(slopes) + xyz(0, 0, 0.06)
-    under = top[:, ::-1] - xyz(0, 0, 0.16)
-    gables = [
+    Args:
+        width: of the building along x, metres.
+        depth: of the building along y, metres.
+        height: of the walls.
+        pitch: rise over run.
+        tiles: albedo of the slopes.
+        tone: albedo of the gables.
+        texture: of the gables.
+        lengthwise: whether the ridge runs along x.
+        verge: overhang at the gables, metres; at the eaves it is 0.35.
+    """
+    run, half = (depth / 2, width / 2) if lengthwise else (width / 2, depth / 2)
+    eave, thick = 0.35, 0.14
+    rise, drop, end = pitch * run, pitch * eave, half + verge
+    out = run + eave
+    # corners for a ridge along x, seen from outside: (x, y, z)
+    front = ((end, out, height - drop), (-end, out, height - drop), (-end, 0.0, height + rise), (end, 0.0, height + rise))
+    slopes = np.array((front, [(-x, -y, z) for x, y, z in front])) + xyz(0, 0, thick)
+    under = slopes[:, ::-1] - xyz(0, 0, thick)
+    fascia = np.stack((slopes[:, 1], slopes[:, 0], slopes[:, 0], slopes[:, 1]), axis=1)[:, [1, 0, 3, 2]]
+    fascia[:, :2] -= xyz(0, 0, thick)
+    verges = np.concatenate(
+        [np.stack((slopes[:, a], slopes[:, b], slopes[:, b], slopes[:, a]), axis=1) for a, b in ((1, 2), (3, 0))]
+    )
+    verges[:, :2] -= xyz(0, 0, thick)
+    gables = np.array(
         [
-            place(-s * run, -s * half, height),
-            place(s * run, -s * half, height),
-            place(0.0, -s * half, height + rise),
-            place(0.0, -s * half, height + rise),
+            (
+                (s * half, -s * run, height),
+                (s * half, s * run, height),
+                (s * half, 0, height + rise),
+                (s * half, 0, height + rise),
+            )
+            for s in (-1, 1)
         ]
-        for s in (-1.0, 1.0)
+    )
+    faces = [
+        _plain(slopes, tiles, "roof"),
+        _plain(under, tiles * 0.5),
+        _plain(np.concatenate((fascia, verges)), xyz(0.3, 0.29, 0.27)),
+        _plain(gables, tone, texture),
     ]
-    verge = []
-    for s in (-1.0, 1.0):
-        for slope in top:
-            a, b = (slope[1], slope[2]) if (slope[1] @ (1, 1, 0) - slope[0] @ (1, 1, 0)) * s > 0 else (slope[3], slope[0])
-            verge.append([a, b, b - xyz(0, 0, 0.16), a - xyz(0, 0, 0.16)])
-    meshes = [
-        quads(top, tiles, "roof"),
-        quads(under, np.asarray(tiles) * 0.6),
-        quads(np.array(gables)[:, [1, 0, 3, 2]], tone, texture),
-    ]
-    edges = np.array(verge)
-    meshes.append(quads(np.concatenate((edges, edges[:, ::-1])), (0.4, 0.39, 0.36)))
-    eaves = top[:, [1, 0]]
-    fascia = np.stack((eaves[:, 1], eaves[:, 0], eaves[:, 0], eaves[:, 1]), axis=1)
-    fascia[:, :2] -= (0, 0, 0.16)
-    meshes.append(quads(np.concatenate((fascia, fascia[:, ::-1])), (0.4, 0.39, 0.36)))
-    return meshes
+    if lengthwise:
+        return faces
+    return [face._replace(corners=face.corners[..., [1, 0, 2]] * (-1, 1, 1)) for face in faces]
 
 
-def _flat_roof(rng: np.random.Generator, width: float, depth: float, height: float, tone: ArrayLike) -> list[Mesh]:
-    """A parapet and a plant room or stair head."""
+def _flat_roof(rng: np.random.Generator, width: float, depth: float, height: float, tone: NDArray[np.float64]) -> list[_Faces]:
+    """A parapet and a stair head."""
     parapet = 0.5
-    rails = boxes(
-        (
-            (0, depth / 2 - 0.12, height + parapet / 2),
-            (0, -depth / 2 + 0.12, height + parapet / 2),
-            (width / 2 - 0.12, 0, height + parapet / 2),
-            (-width / 2 + 0.12, 0, height + parapet / 2),
-        ),
-        ((width, 0.24, parapet), (width, 0.24, parapet), (0.24, depth, parapet), (0.24, depth, parapet)),
-        np.asarray(tone) * 0.9,
-    )
-    room = boxes(
-        (rng.uniform(-0.25, 0.25) * width, -0.15 * depth, height + 1.2), (0.25 * width, 0.3 * depth, 2.4), (0.33, 0.33, 0.32)
-    )
-    return [rails, room]
+    spot = xyz(rng.uniform(-0.25, 0.25) * width, -0.1 * depth, height + 1.2)
+    return [
+        _block(xyz(0, 0, height + parapet / 2), (width, depth, parapet), tone * 0.85),
+        _block(spot, (0.25 * width, 0.3 * depth, 2.4), xyz(0.33, 0.33, 0.32)),
+    ]
 
 
-def _band(width: float, depth: float, z: float, tall: float, tone: ArrayLike, out: float) -> Mesh:
-    """A course around the building: plinth, cornice or string."""
-    return boxes((0, 0, z), (width + 2 * out, depth + 2 * out, tall), tone)
+def _balconies(
+    wall: _Wall, centres: NDArray[np.floating], levels: NDArray[np.floating], width: float, rng: np.random.Generator
+) -> list[_Faces]:
+    """Solid balconies before the front wall at each centre and floor level."""
+    panel = np.array(((0.5, 0.5, 0.48), (0.12, 0.13, 0.14), (0.35, 0.2, 0.12), (0.2, 0.28, 0.3)))[rng.integers(4)]
+    spots = [wall.origin + centre * wall.along + xyz(0, 0, level) for centre in centres for level in levels]
+    return [_block(spot + xyz(0, 0.5, 0.42), (width, 1.0, 1.05), panel) for spot in spots]
 
 
-def _balconies(spots: list[tuple[_Wall, float, float]], width: float, tone: ArrayLike) -> list[Mesh]:
-    """Slabs with solid parapets before the wall, from (wall, centre, floor level)."""
-    floors = np.array(
-        [wall.origin + centre * wall.along + 0.6 * wall.outward + np.array((0, 0, level)) for wall, centre, level in spots]
-    )
-    slab = boxes(floors, (width, 1.2, 0.15), np.asarray(tone) * 0.8)
-    front = boxes(floors + xyz(0, 0.56, 0.55), (width, 0.08, 0.95), np.asarray(tone) * 0.95 + 0.02)
-    return [slab, front]
-
-
-def _shop(rng: np.random.Generator, wall: _Wall, left: float, width: float, ground: float) -> list[Mesh]:
-    """One shop front: stall riser, lit display windows, door, fascia with lettering, and now and then an awning."""
+def _shop(rng: np.random.Generator, wall: _Wall, left: float, width: float, ground: float) -> list[_Faces]:
+    """One shop front: surround, display windows with goods, door, fascia with lettering, and now and then an awning."""
     colour = SHOP_COLOURS[rng.integers(7)] * rng.uniform(0.8, 1.2)
     centre = left + width / 2
-    surround = _panel(wall, centre, 0.0, width - 0.3, ground - 0.25, colour * 0.6, 0.04)
     fascia_z, fascia_h = ground - 0.95, 0.62
-    fascia = boxes(
-        wall.origin + centre * wall.along + 0.08 * wall.outward + np.array((0, 0, fascia_z + fascia_h / 2)),
-        np.abs(wall.along) * (width - 0.25) + np.abs(wall.outward) * 0.16 + np.array((0, 0, fascia_h)),
-        colour,
-    )
+    middle = wall.origin + centre * wall.along + 0.08 * wall.outward + xyz(0, 0, fascia_z + fascia_h / 2)
     count = int(rng.integers(4, 9))
-    letters = np.linspace(-0.3, 0.3, count) * width
-    ink = (0.7, 0.7, 0.66) if colour.mean() < 0.3 else (0.03, 0.03, 0.03)
-    lettering = quads(
-        _rectangles(wall, centre + letters - 0.1, fascia_z + 0.16, 0.6 * width / count * rng.uniform(0.5, 0.8, count), 0.3, 0.17),
-        ink,
-    )
-    door_width = 1.1
-    door_left = left + (0.25 if rng.random() < 0.5 else width - 0.25 - door_width)
+    letters = centre + np.linspace(-0.3, 0.3, count) * width - 0.1
+    ink = xyz(0.7, 0.7, 0.66) if colour.mean() < 0.3 else xyz(0.03, 0.03, 0.03)
+    door_width, door_left = 1.1, left + (0.25 if rng.random() < 0.5 else width - 1.35)
     glass_left, glass_right = left + 0.25, left + width - 0.25
     if door_left < centre:
         glass_left = door_left + door_width + 0.12
     else:
         glass_right = door_left - 0.12
-    panes = 2 if glass_right - glass_left > 2.5 else 1
-    span = (glass_right - glass_left) / panes
-    shows = _rectangles(wall, glass_left + span * np.arange(panes), 0.5, span - 0.1, fascia_z - 0.62, 0.07)
+    span = glass_right - glass_left
+    panes = 2 if span > 2.5 else 1
     glow = np.array(((0.10, 0.09, 0.075), (0.22, 0.19, 0.14), (0.04, 0.045, 0.05)))[rng.integers(3)]
-    shades = np.stack((glow * 0.6, glow * 0.6, glow * 1.5 + 0.04, glow * 1.5 + 0.04))
-    display = quads(shows, np.broadcast_to(shades, (panes, 4, 3)), "shopfront")
-    goods = quads(
-        _rectangles(
-            wall,
-            glass_left + (glass_right - glass_left) * rng.uniform(0.05, 0.8, 4),
-            0.55,
-            rng.uniform(0.2, 0.5, 4),
-            rng.uniform(0.3, 1.1, 4),
-            0.08,
+    goods_left = glass_left + span * rng.uniform(0.05, 0.8, 4)
+    goods = _rectangles(wall, goods_left, 0.55, rng.uniform(0.2, 0.5, 4), rng.uniform(0.3, 1.1, 4), 0.12)
+    faces = [
+        _plain(_rectangles(wall, left + 0.15, 0.0, width - 0.3, ground - 0.3, 0.05), colour * 0.6),
+        _block(middle, (width - 0.25, 0.2, fascia_h), colour),
+        _plain(_rectangles(wall, letters, fascia_z + 0.16, 0.6 * width / count * rng.uniform(0.5, 0.8, count), 0.3, 0.21), ink),
+        _plain(
+            _rectangles(wall, glass_left + span / panes * np.arange(panes), 0.5, span / panes - 0.1, fascia_z - 0.62, 0.09),
+            glow * SHADE,
         ),
-        rng.uniform(0.04, 0.5, (4, 3)),
-    )
-    door = _glass(_rectangles(wall, door_left, 0.08, door_width, fascia_z - 0.2, 0.07))
-    meshes = [surround, fascia, lettering, display, goods, door]
+        _Faces("", goods, np.repeat(rng.uniform(0.04, 0.5, (4, 1, 3)), 4, axis=1)),
+        _glass(_rectangles(wall, door_left, 0.08, door_width, fascia_z - 0.2, 0.09)),
+    ]
     if rng.random() < 0.35:
-        reach, z = 1.1, fascia_z + 0.05
-        edge = _rectangles(wall, left + 0.2, z - 0.45, width - 0.4, 0.0, reach)[0]
-        back = _rectangles(wall, left + 0.2, z, width - 0.4, 0.0, 0.17)[0]
-        canopy = np.array([[edge[0], edge[1], back[1], back[0]]])
-        front = np.array([[edge[0] - xyz(0, 0, 0.2), edge[1] - xyz(0, 0, 0.2), edge[1], edge[0]]])
-        faces = np.concatenate((canopy, front))
-        meshes.append(quads(np.concatenate((faces, faces[:, ::-1])), SHOP_COLOURS[rng.integers(7)]))
-    return meshes
+        high = fascia_z + 0.05
+        outer = _rectangles(wall, left + 0.2, high - 0.65, width - 0.4, 0.2, 1.1)[0]
+        inner = _rectangles(wall, left + 0.2, high, width - 0.4, 0.0, 0.2)[0]
+        cloth = np.array((outer, (outer[3], outer[2], inner[1], inner[0])))
+        faces.append(_plain(np.concatenate((cloth, cloth[:, ::-1])), SHOP_COLOURS[rng.integers(7)]))
+    return faces

@@ -235,7 +235,8 @@ def guard_rail(rng: np.random.Generator, length: float = 8.0) -> SceneObject:
         ((0.0, -0.155), (0.07, -0.115), (0.07, -0.055), (0.0, -0.02), (0.0, 0.02), (0.07, 0.055), (0.07, 0.115), (0.0, 0.155))
     )
     outline = np.concatenate((profile, profile[::-1] - (0.02, 0.0)))
-    beam = extruded((outline + (0.06, top - 0.155))[::-1, ::-1], -length / 2, length / 2, colour, "metal", axis="y")
+    outline += np.array((0.06, top - 0.155))
+    beam = extruded(outline[::-1, ::-1], -length / 2, length / 2, colour, "metal", axis="y")
     posts = np.linspace(-length / 2 + 0.1, length / 2 - 0.1, max(2, round(length / 2) + 1))
     uprights = boxes([(0, y, top / 2 - 0.03) for y in posts], (0.09, 0.06, top - 0.06), colour * 0.7)
     return scene_object([Part(GUARD_RAIL, 0, beam), Part(GUARD_RAIL, 0, uprights)])
@@ -422,7 +423,7 @@ def _disc(radius: float, sides: int, colour: ArrayLike, depth: float, thickness:
 
 
 def _polygon(corners: ArrayLike, colour: ArrayLike, depth: float, thickness: float = 0.0) -> Mesh:
-    """A convex (x, z) polygon facing -y in the plane y = -depth; with a thickness, a plate from there to y = -depth - thickness."""
+    """A convex (x, z) polygon facing -y in the plane y = -depth, or a plate of some thickness before that plane."""
     outline = np.asarray(corners, np.float64)
     if thickness > 0:
         return extruded(outline[:, ::-1][::-1], -depth - thickness, -depth, colour, axis="y")

@@ -4,12 +4,27 @@ Every builder takes a random generator and gives one object that faces +y; equal
 sizes follow European traffic: most cars are white, grey, black or silver, 3.6 to 5.1 m long and 1.65 to 2.0 m wide.
 """
 
+from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from synth2real.worlds.meshes import Mesh, Part, SceneObject, boxes, lathe, lofts, merge, quads, rotation_y, scene_object, tubes
+from synth2real.worlds.meshes import (
+    Mesh,
+    Part,
+    SceneObject,
+    boxes,
+    copies,
+    lathe,
+    lofts,
+    quads,
+    rotation_y,
+    rotation_z,
+    scene_object,
+    tubes,
+)
 
 CarKind = Literal["hatchback", "saloon", "estate", "suv", "van"]
 TruckKind = Literal["box", "flatbed", "tipper"]
@@ -38,6 +53,10 @@ GLASS_LOW, GLASS_HIGH = np.array((0.012, 0.015, 0.018)), np.array((0.10, 0.12, 0
 RUBBER, TRIM, UNDERSIDE = (0.02, 0.02, 0.022), (0.03, 0.03, 0.032), (0.012, 0.012, 0.013)
 LAMP_WHITE, LAMP_RED, LAMP_AMBER = (0.82, 0.83, 0.80), (0.45, 0.015, 0.012), (0.75, 0.3, 0.03)
 PLATE_WHITE, PLATE_YELLOW = (0.75, 0.75, 0.72), (0.75, 0.55, 0.06)
+
+
+_Triple = tuple[float, float, float]
+_Block = tuple[_Triple, _Triple, ArrayLike]  # centre, size, colour
 
 
 class _Body(NamedTuple):
@@ -131,64 +150,41 @@ def car(rng: np.random.Generator, kind: CarKind | None = None) -> SceneObject:
             (screen + 0.02, low * 0.97, high * 1.04, belt - 0.06, belt - 0.035, belt - 0.03),
         )
     )
-    cabin = _cabin(cabin_stations, paint)
-    windows = _cabin_windows(rng, cabin_stations, chosen)
     wheel_radius = 0.3 + 0.05 * (chosen in ("suv", "van")) + rng.uniform(-0.01, 0.015)
     axles = (at(0.185 if chosen != "van" else 0.17), at(0.80))
-    wheels = _wheels(axles, wheel_radius, half, 0.2, arch=True)
-
     front, back = at(0.0), at(1.0)
     plate = PLATE_YELLOW if rng.random() < 0.15 else PLATE_WHITE
+    mirror, bumper = (paint if rng.random() < 0.6 else TRIM), (paint * 0.9 if rng.random() < 0.6 else TRIM)
     lamp_z = body.nose - 0.06
-    rear_lamp = (0.13, 0.05, 0.18) if chosen in ("hatchback", "suv", "saloon") else (0.11, 0.05, 0.34)
-    rear_lamp_z = belt - 0.10 if chosen != "van" else belt + 0.02
-    details = boxes(
-        (
-            (-0.63 * half, front - 0.05, lamp_z),
-            (0.63 * half, front - 0.05, lamp_z),
-            (0, front - 0.012, lamp_z - 0.02),
-            (0, front - 0.03, 0.36),
-            (0, front + 0.008, 0.46),
-            (-0.76 * half, back + 0.03, rear_lamp_z),
-            (0.76 * half, back + 0.03, rear_lamp_z),
-            (0, back + 0.0, 0.62 * belt + 0.12),
-            (0, back + 0.03, 0.40),
-            (-half * 1.05, screen - 0.32, belt + 0.05),
-            (half * 1.05, screen - 0.32, belt + 0.05),
-        ),
-        (
-            (0.34, 0.12, 0.14),
-            (0.34, 0.12, 0.14),
-            (0.7 * half, 0.05, 0.13),
-            (1.66 * half, 0.10, 0.15),
-            (0.5, 0.02, 0.11),
-            (rear_lamp[0] * 1.6, 0.10, rear_lamp[2]),
-            (rear_lamp[0] * 1.6, 0.10, rear_lamp[2]),
-            (0.5, 0.03, 0.11),
-            (1.7 * half, 0.12, 0.14),
-            (0.2, 0.1, 0.13),
-            (0.2, 0.1, 0.13),
-        ),
-        (
-            LAMP_WHITE,
-            LAMP_WHITE,
-            TRIM,
-            TRIM,
-            plate,
-            LAMP_RED,
-            LAMP_RED,
-            plate,
-            TRIM,
-            paint if rng.random() < 0.6 else TRIM,
-            paint,
-        ),
-    )
-    sills = boxes(
-        ((-half * 0.97, at(0.49), body.clearance + 0.05), (half * 0.97, at(0.49), body.clearance + 0.05)),
-        (0.06, (axles[0] - axles[1]) - 2.4 * wheel_radius, 0.1),
-        TRIM,
-    )
-    meshes = [shell, cabin, windows, wheels, details, sills]
+    lamp_width, lamp_height = (0.2, 0.18) if chosen in ("hatchback", "suv", "saloon") else (0.17, 0.34)
+    lamp_back = belt - 0.10 if chosen != "van" else belt + 0.02
+    blocks: list[_Block] = [
+        ((0, front - 0.012, lamp_z - 0.02), (0.7 * half, 0.05, 0.13), TRIM),
+        ((0, front - 0.03, 0.45), (1.66 * half, 0.12, 0.13), bumper),
+        ((0, front - 0.05, 0.33), (1.6 * half, 0.12, 0.12), TRIM),
+        ((0, front + 0.035, 0.45), (0.5, 0.02, 0.11), plate),
+        ((0, back, 0.62 * belt + 0.12), (0.5, 0.03, 0.11), plate),
+        ((0, back + 0.02, 0.46), (1.7 * half, 0.12, 0.13), bumper),
+        ((0, back + 0.05, 0.35), (1.64 * half, 0.14, 0.12), TRIM),
+    ]
+    for side in (-1.0, 1.0):
+        blocks += [
+            ((side * 0.63 * half, front - 0.05, lamp_z), (0.34, 0.12, 0.14), LAMP_WHITE),
+            ((side * 0.76 * half, back + 0.03, lamp_back), (lamp_width, 0.10, lamp_height), LAMP_RED),
+            ((side * 1.05 * half, screen - 0.32, belt + 0.05), (0.2, 0.1, 0.13), mirror),
+            ((side * 0.97 * half, at(0.49), body.clearance + 0.05), (0.06, axles[0] - axles[1] - 2.4 * wheel_radius, 0.1), TRIM),
+        ]
+    if chosen in ("estate", "suv") and rng.random() < 0.6:
+        rail = (0.04, 0.9 * (roof_front - roof_rear), 0.05)
+        blocks += [((side * 0.85 * high, (roof_front + roof_rear) / 2, height), rail, TRIM) for side in (-1.0, 1.0)]
+    meshes = [
+        shell,
+        _cabin(cabin_stations, paint),
+        _glass([_cabin_windows(rng, cabin_stations, chosen)]),
+        *_wheels(axles, wheel_radius, half),
+        _doors(half, _pillar(cabin_stations), screen, axles[1] + 0.3, body.clearance + 0.12, belt, flank, paint, chosen != "van"),
+        _blocks(blocks),
+    ]
     return scene_object([Part(CAR, 1, mesh) for mesh in meshes])
 
 
@@ -209,72 +205,56 @@ def truck(rng: np.random.Generator, kind: TruckKind | None = None) -> SceneObjec
     width, cab_length, cab_height = rng.uniform(2.25, 2.5), rng.uniform(1.75, 2.2), rng.uniform(2.5, 3.0)
     half, front, back = width / 2, length / 2, -length / 2
     paint = np.clip(_paint(rng) * 1.1, 0, 0.8)
-    cab_back = front - cab_length
-    floor = rng.uniform(0.95, 1.15)
-    cab = _body_shell(width, cab_back, front, 0.45, cab_height, paint, lean=0.28)
+    cab_back, floor = front - cab_length, rng.uniform(0.95, 1.15)
     load_start = cab_back - 0.15
-    load_length = load_start - back
-    centre = (load_start + back) / 2
-    meshes: list[Mesh] = [cab]
+    load_length, centre = load_start - back, (load_start + back) / 2
+    meshes: list[Mesh] = [_body_shell(width, cab_back, front, 0.45, cab_height, paint, lean=0.28)]
+    blocks: list[_Block] = [
+        ((0, -0.1, 0.72), (0.9, length - 0.7, 0.35), UNDERSIDE),
+        *(((side * (half - 0.1), centre, 0.72), (0.06, load_length * 0.42, 0.4), (0.2, 0.2, 0.21)) for side in (-1, 1)),
+        *(((side * (half + 0.17), front - 0.1, cab_height - 0.75), (0.22, 0.12, 0.5), TRIM) for side in (-1, 1)),
+        *_ends(width, front, back, 0.75, 0.55, rng),
+    ]
     if chosen == "box":
         top = rng.uniform(3.0, 3.7)
+        middle, tall = (floor + top) / 2, top - floor
         box = np.array((0.72, 0.72, 0.70)) if rng.random() < 0.55 else _paint(rng)
-        meshes.append(boxes((0, centre, (floor + top) / 2), (width + 0.06, load_length, top - floor), box, "carpaint"))
-        rim = np.minimum(box * 0.75, 1.0)
-        corner_x, corner_y = half + 0.03, load_length / 2
-        posts = [(x, centre + y, (floor + top) / 2) for x in (-corner_x, corner_x) for y in (-corner_y, corner_y)]
-        meshes.append(boxes(posts, (0.07, 0.07, top - floor + 0.02), rim))
-        stripe = _paint(rng)
-        band_z, band = rng.uniform(floor + 0.5, top - 0.6), rng.uniform(0.3, 0.7)
-        flank = [((side * (half + 0.03)), centre, band_z) for side in (-1, 1)]
-        meshes.append(boxes(flank, (0.03, load_length * rng.uniform(0.5, 0.9), band), stripe))
-        meshes.append(boxes((0, back - 0.005, (floor + top) / 2), (0.04, 0.03, top - floor - 0.1), rim))
+        meshes.append(boxes((0, centre, middle), (width + 0.06, load_length, tall), box, "carpaint"))
+        corners = [(x, centre + y) for x in (-half - 0.03, half + 0.03) for y in (-load_length / 2, load_length / 2)]
+        blocks += [((x, y, middle), (0.07, 0.07, tall + 0.02), box * 0.75) for x, y in corners]
+        stripe, band_z, band, reach = (
+            _paint(rng),
+            rng.uniform(floor + 0.5, top - 0.6),
+            rng.uniform(0.3, 0.7),
+            rng.uniform(0.5, 0.9),
+        )
+        blocks += [((side * (half + 0.03), centre, band_z), (0.03, load_length * reach, band), stripe) for side in (-1, 1)]
+        blocks += [((0, back - 0.01, middle), (0.05, 0.04, tall - 0.1), box * 0.6)]
     else:
-        wall = 0.45 if chosen == "flatbed" else rng.uniform(0.9, 1.2)
-        load = (
-            _paint(rng)
-            if chosen == "flatbed"
-            else np.array(((0.5, 0.3, 0.05), (0.35, 0.36, 0.37), (0.1, 0.2, 0.12))[rng.integers(3)])
-        )
+        tipper = chosen == "tipper"
+        wall = rng.uniform(0.9, 1.2) if tipper else 0.45
+        load = np.array(((0.5, 0.3, 0.05), (0.35, 0.36, 0.37), (0.1, 0.2, 0.12)))[rng.integers(3)] if tipper else _paint(rng)
         bed_z = floor + wall / 2
-        meshes.append(
-            boxes(
-                (
-                    (0, centre, floor + 0.05),
-                    (-half, centre, bed_z),
-                    (half, centre, bed_z),
-                    (0, back + 0.04, bed_z),
-                    (0, load_start - 0.04, bed_z + 0.25),
-                ),
-                (
-                    (width, load_length, 0.12),
-                    (0.08, load_length, wall),
-                    (0.08, load_length, wall),
-                    (width, 0.08, wall),
-                    (width, 0.08, wall + 0.5),
-                ),
-                load,
-            )
-        )
-        ribs = np.linspace(back + 0.3, load_start - 0.3, 6)
-        meshes.append(boxes([(x, y, bed_z) for x in (-half - 0.05, half + 0.05) for y in ribs], (0.06, 0.1, wall), load * 0.7))
-        heap = (0.18, 0.14, 0.1) if chosen == "tipper" else (0.32, 0.22, 0.12)
-        taper = 0.45 if chosen == "tipper" else 1.0
-        fill = 0.55 if chosen == "tipper" else rng.uniform(0.5, 1.0)
-        meshes.append(
-            boxes((0, centre, floor + 0.6 * wall + fill / 2), (width * 0.88, load_length * 0.9, fill), heap, taper=taper)
-        )
-    meshes.append(boxes((0, (front + back) / 2 - 0.1, 0.72), (0.9, length - 0.7, 0.35), UNDERSIDE))
-    meshes.append(
-        boxes([(x, centre, 0.72) for x in (-half + 0.1, half - 0.1)], (0.06, load_length * 0.42, 0.4), (0.2, 0.2, 0.21))
-    )
-    meshes.append(_front_glass(width, front, 0.45, cab_height, lean=0.28, low=0.50, high=0.92))
-    side_y = (cab_back + 0.5 * cab_length, front - 0.32)
-    meshes.append(_side_glass(half, [side_y], 0.45 + 0.52 * (cab_height - 0.45), 0.45 + 0.88 * (cab_height - 0.45)))
-    meshes.append(_face_details(width, front, back, 0.75, rng, trim_z=0.55))
-    meshes.append(boxes([(x, front - 0.1, cab_height - 0.75) for x in (-half - 0.17, half + 0.17)], (0.22, 0.12, 0.5), TRIM))
+        blocks += [
+            ((0, centre, floor + 0.05), (width, load_length, 0.12), load),
+            ((0, back + 0.04, bed_z), (width, 0.08, wall), load),
+            ((0, load_start - 0.04, bed_z + 0.25), (width, 0.08, wall + 0.5), load),
+        ]
+        for side in (-1, 1):
+            blocks.append(((side * half, centre, bed_z), (0.08, load_length, wall), load))
+            ribs = np.linspace(back + 0.3, load_start - 0.3, 5)
+            blocks += [((side * (half + 0.05), y, bed_z), (0.06, 0.1, wall), load * 0.7) for y in ribs]
+        fill = 0.55 if tipper else rng.uniform(0.5, 1.0)
+        heap = (0.18, 0.14, 0.1) if tipper else (0.32, 0.22, 0.12)
+        size = (width * 0.88, load_length * 0.9, fill)
+        meshes.append(boxes((0, centre, floor + 0.6 * wall + fill / 2), size, heap, taper=0.45 if tipper else 1.0))
+    low, high = 0.45 + 0.52 * (cab_height - 0.45), 0.45 + 0.88 * (cab_height - 0.45)
+    panes = [
+        _front_glass(width, front, cab_height, 0.28, 0.5 * cab_height + 0.2, 0.92 * cab_height),
+        _side_glass(half, [(cab_back + 0.5 * cab_length, front - 0.32)], low, high),
+    ]
     axles = [front - 0.75, back + 1.2] + ([back + 2.3] if length > 8 else [])
-    meshes.append(_wheels(axles, rng.uniform(0.44, 0.5), half - 0.02, 0.3, arch=True))
+    meshes += [_glass(panes), _blocks(blocks), *_wheels(axles, rng.uniform(0.44, 0.5), half - 0.02)]
     return scene_object([Part(TRUCK, 1, mesh) for mesh in meshes])
 
 
@@ -293,28 +273,32 @@ def bus(rng: np.random.Generator, double_decker: bool | None = None) -> SceneObj
         ((0.7, 0.7, 0.68), (0.5, 0.03, 0.03), (0.62, 0.45, 0.03), (0.05, 0.12, 0.35), (0.12, 0.3, 0.1), (0.35, 0.36, 0.38))
     )
     paint, second = liveries[rng.choice(6, size=2, p=(0.3, 0.25, 0.15, 0.12, 0.08, 0.1))]
-    meshes = [_body_shell(width, back, front, 0.32, height, paint, lean=0.12)]
     rows = [(1.25, 2.25)] if not two else [(1.2, 1.95), (2.75, 3.6)]
-    count = int(length / 1.5)
-    edges = np.linspace(back + 0.35, front - 0.55, count + 1)
-    spans = [(a + 0.045, b - 0.045) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    meshes += [_side_glass(half, spans, low, high) for low, high in rows]
-    meshes.append(
-        _front_glass(width, front, 0.32, height, lean=0.12, low=(0.95 if not two else 0.85), high=None, top=rows[0][1] + 0.2)
-    )
+    edges = np.linspace(back + 0.35, front - 0.55, int(length / 1.5) + 1)
+    spans = [(a + 0.045, b - 0.045) for a, b in pairwise(edges)]
+    doors = [(y, y + 0.57) for y in (front - 1.5, front - 0.9, 0.1, 0.7)]
+    panes = [_side_glass(half, spans, low, high) for low, high in rows]
+    panes.append(_front_glass(width, front, height, 0.12, 0.85 if two else 0.95, rows[0][1] + 0.2))
     if two:
-        meshes.append(_front_glass(width, front, 0.32, height, lean=0.12, low=2.7, high=None, top=3.75))
-    meshes.append(_rear_glass(width, back, rows[-1][0] + 0.15, rows[-1][1]))
-    doors = [(front - 1.25, front - 0.3), (0.2, 1.4)]
-    leaves = [(y0, y1) for a, b in doors for y0, y1 in ((a, (a + b) / 2 - 0.03), ((a + b) / 2 + 0.03, b))]
-    meshes.append(_side_glass(half, leaves, 0.45, 2.2 if not two else 1.95, sides=(1,), lift=0.03))
-    meshes.append(boxes([(x, 0, 1.02) for x in (-half, half)], (0.03, length - 0.6, 0.16), second))
-    sign_z = rows[0][1] + 0.36 if not two else 2.4
-    meshes.append(boxes((0, front - 0.03, min(sign_z, height - 0.2)), (1.5, 0.1, 0.22), (0.02, 0.02, 0.02)))
-    meshes.append(boxes((0, front + 0.02, min(sign_z, height - 0.2)), (0.9, 0.02, 0.11), (0.8, 0.45, 0.05)))
-    meshes.append(_face_details(width, front, back, 0.72, rng, trim_z=0.45))
-    meshes.append(boxes([(x, front + 0.1, 2.0) for x in (-half - 0.1, half + 0.1)], (0.16, 0.12, 0.4), TRIM))
-    meshes.append(_wheels([front - 2.5, back + 2.9], 0.48, half - 0.015, 0.28, arch=True))
+        panes.append(_front_glass(width, front, height, 0.12, 2.7, 3.75))
+    panes.append(_rear_glass(width, back, rows[-1][0] + 0.15, rows[-1][1]))
+    panes.append(_side_glass(half, doors, 0.45, 1.95 if two else 2.2, sides=(1,), lift=0.035))
+    sign_z = 2.4 if two else min(rows[0][1] + 0.36, height - 0.2)
+    blocks: list[_Block] = [
+        *(((side * half, 0, 1.02), (0.03, length - 0.6, 0.16), second) for side in (-1, 1)),
+        *(((side * (half + 0.1), front + 0.1, 2.0), (0.16, 0.12, 0.4), TRIM) for side in (-1, 1)),
+        ((0, front - 0.03, sign_z), (1.5, 0.1, 0.22), TRIM),
+        ((0, front + 0.03, sign_z), (0.9, 0.02, 0.11), (0.8, 0.45, 0.05)),
+        *_ends(width, front, back, 0.72, 0.45, rng),
+    ]
+    if not two and rng.random() < 0.7:
+        blocks.append(((0, rng.uniform(-0.2, 0.2) * length, height + 0.1), (1.6, 2.4, 0.22), paint * 0.8))
+    meshes = [
+        _body_shell(width, back, front, 0.32, height, paint, lean=0.12),
+        _glass(panes),
+        _blocks(blocks),
+        *_wheels([front - 2.6, back + 2.9], 0.48, half - 0.01),
+    ]
     return scene_object([Part(BUS, 1, mesh) for mesh in meshes])
 
 
@@ -337,54 +321,35 @@ def train(rng: np.random.Generator, cars: int | None = None) -> SceneObject:
     paint, second = liveries[rng.permutation(5)[:2]]
     front, back = total / 2, -total / 2
     meshes: list[Mesh] = []
+    panes = [_front_glass(width, front, height, 0.75, 1.2, 2.75)]
+    panes.append(panes[0] * (-1, -1, 1))
+    blocks: list[_Block] = [((0, 0, 0.25), (width * 0.6, total - 1.5, 0.3), UNDERSIDE)]
     for index in range(count):
         low, high = back + index * each, back + (index + 1) * each
         first, last = index == 0, index == count - 1
-        meshes.append(
-            _body_shell(
-                width,
-                low + (0 if first else 0.25),
-                high - (0 if last else 0.25),
-                0.32,
-                height,
-                paint,
-                lean=0.75 if last else 0.0,
-                lean_back=0.75 if first else 0.0,
-            )
-        )
+        start, end = low + (0 if first else 0.25), high - (0 if last else 0.25)
+        meshes.append(_body_shell(width, start, end, 0.32, height, paint, 0.75 * last, 0.75 * first))
         a, b = low + (1.1 if first else 0.45), high - (1.1 if last else 0.45)
-        edges = np.linspace(a, b, int((b - a) / 1.35) + 1)
-        spans = [(p + 0.05, q - 0.05) for p, q in zip(edges[:-1], edges[1:], strict=True)]
-        meshes.append(_side_glass(half, spans, 1.35, 2.55))
-        meshes.append(_side_glass(half, [spans[1], spans[-2]], 0.45, 2.6, lift=0.03))
-        meshes.append(boxes((0, (low + high) / 2, height + 0.12), (1.5, each * 0.45, 0.3), (0.25, 0.25, 0.26)))
-        bogies = [(x, y, 0.28) for x in (-half + 0.1, half - 0.1) for y in (low + 0.22 * each, high - 0.22 * each)]
-        meshes.append(boxes(bogies, (0.12, 2.0, 0.5), UNDERSIDE))
-    joints = [back + i * each for i in range(1, count)]
-    if joints:
-        meshes.append(boxes([(0, y, height / 2 + 0.1) for y in joints], (width * 0.88, 0.6, height - 0.5), (0.05, 0.05, 0.055)))
-    meshes.append(boxes([(x, 0, 0.95) for x in (-half, half)], (0.03, total - 2.4, 0.3), second))
-    meshes.append(boxes((0, 0, 0.25), (width * 0.6, total - 1.5, 0.3), UNDERSIDE))
-    meshes.append(_front_glass(width, front, 0.32, height, lean=0.75, low=1.2, high=None, top=2.75))
-    rear = _front_glass(width, front, 0.32, height, lean=0.75, low=1.2, high=None, top=2.75)
-    meshes.append(rear.rotated(np.pi))
-    faces = boxes(
-        [(x, y * (front - 0.02), z) for y in (-1, 1) for x, z in ((-0.7 * half, 0.85), (0.7 * half, 0.85), (0, 3.0))],
-        [(0.35, 0.2, 0.16), (0.35, 0.2, 0.16), (0.01, 0.01, 0.01)] * 2,
-        [LAMP_RED, LAMP_RED, TRIM, LAMP_WHITE, LAMP_WHITE, TRIM],
+        spans = [(p + 0.05, q - 0.05) for p, q in pairwise(np.linspace(a, b, int((b - a) / 1.35) + 1))]
+        panes += [_side_glass(half, spans, 1.35, 2.55), _side_glass(half, [spans[1], spans[-2]], 0.45, 2.6, lift=0.035)]
+        blocks.append(((0, (low + high) / 2, height + 0.12), (1.5, each * 0.45, 0.3), (0.25, 0.25, 0.26)))
+        for side in (-1, 1):
+            blocks += [
+                ((side * (half - 0.1), y, 0.28), (0.12, 2.0, 0.5), UNDERSIDE) for y in (low + 0.22 * each, high - 0.22 * each)
+            ]
+        if not last:
+            blocks.append(((0, high, height / 2 + 0.1), (width * 0.88, 0.6, height - 0.5), (0.05, 0.05, 0.055)))
+    for side in (-1, 1):
+        blocks.append(((side * half, 0, 0.95), (0.03, total - 2.4, 0.3), second))
+        for end, lamp in ((1, LAMP_WHITE), (-1, LAMP_RED)):
+            blocks.append(((side * 0.7 * half, end * (front - 0.02), 0.85), (0.35, 0.2, 0.16), lamp))
+    blocks += [((0, end * (front - 0.55), 3.0), (1.2, 0.12, 0.22), TRIM) for end in (-1, 1)]
+    z = height + 0.25
+    knee, arm = (0, -0.2, z + 0.7), (0, 1.0, z + 1.4)
+    pantograph = tubes(
+        ((0, 1.2, z), knee, (-0.8, 1.0, z + 1.4)), (knee, arm, (0.8, 1.0, z + 1.4)), 0.04, None, (0.1, 0.1, 0.1), 4
     )
-    meshes.append(faces)
-    pantograph = height + 0.25
-    meshes.append(
-        tubes(
-            ((0, 1.2, pantograph), (0, -0.2, pantograph + 0.7), (-0.8, 1.0, pantograph + 1.4)),
-            ((0, -0.2, pantograph + 0.7), (0, 1.0, pantograph + 1.4), (0.8, 1.0, pantograph + 1.4)),
-            0.04,
-            None,
-            (0.1, 0.1, 0.1),
-            4,
-        )
-    )
+    meshes += [_glass(panes), _blocks(blocks), pantograph]
     return scene_object([Part(TRAIN, 1, mesh) for mesh in meshes])
 
 
@@ -406,25 +371,30 @@ def _cabin(stations: NDArray[np.float64], paint: ArrayLike) -> Mesh:
     return lofts(rings, paint, "carpaint", smooth=False)
 
 
-def _cabin_windows(rng: np.random.Generator, stations: NDArray[np.float64], kind: CarKind) -> Mesh:
-    """Windscreen, rear window and side windows just outside the greenhouse."""
+def _cabin_windows(rng: np.random.Generator, stations: NDArray[np.float64], kind: CarKind) -> NDArray[np.float64]:
+    """(k, 4, 3) windscreen, rear window and side windows just outside the greenhouse."""
     rear, roof_rear, middle, roof_front, screen = stations
     lift = 0.012
 
-    def across(bottom: NDArray[np.float64], top: NDArray[np.float64], low: float, high: float, out: float) -> list[list[float]]:
-        rows = [bottom + (top - bottom) * t for t in (low, high)]
-        corners = []
-        for row, sign in ((rows[0], 1), (rows[0], -1), (rows[1], -1), (rows[1], 1)):
-            corners.append([sign * out * (row[2] * 0.93), row[0] + out * lift, row[4] + lift])
-        return corners
+    def across(
+        base: NDArray[np.float64], roof: NDArray[np.float64], low: float, high: float, out: float
+    ) -> list[NDArray[np.float64]]:
+        """Three panes that follow the roof's crown; seen from outside, from left to right."""
+        rows = []
+        for row in (base + (roof - base) * low, base + (roof - base) * high):
+            x = out * row[2] * np.array((0.93, 0.6, -0.6, -0.93))
+            z = np.array((row[4], row[5], row[5], row[4])) + lift
+            rows.append(np.stack((x, np.full(4, row[0] + out * lift), z), axis=1))
+        bottom, top = rows
+        return [np.stack((bottom[i], bottom[i + 1], top[i + 1], top[i])) for i in range(3)]
 
-    faces = [across(screen, roof_front, 0.06, 0.95, 1.0)]
+    faces = across(screen, roof_front, 0.06, 0.95, 1.0)
     if kind != "van" or rng.random() < 0.6:
-        faces.append([[x, y, z] for x, y, z in across(rear, roof_rear, 0.12 if kind == "saloon" else 0.3, 0.9, -1.0)])
+        faces += across(rear, roof_rear, 0.12 if kind == "saloon" else 0.3, 0.9, -1.0)
     belt, edge, low, high = middle[3], middle[4], middle[1], middle[2]
     bottom_z, top_z = belt + 0.10 * (edge - belt), belt + 0.86 * (edge - belt)
     bottom_x, top_x = low + 0.10 * (high - low) + lift, low + 0.86 * (high - low) + lift
-    pillar = 0.5 * (roof_front + screen)[0] - 0.42 * (roof_front[0] - roof_rear[0]) - 0.1
+    pillar = _pillar(stations)
     spans = [(pillar + 0.05, pillar + 0.05, roof_front[0] - 0.03, screen[0] - 0.30)]
     if kind == "saloon":
         spans.append((rear[0] + 0.42, roof_rear[0] + 0.02, pillar - 0.05, pillar - 0.05))
@@ -434,47 +404,90 @@ def _cabin_windows(rng: np.random.Generator, stations: NDArray[np.float64], kind
         split = roof_rear[0] + 0.38 * (pillar - roof_rear[0])
         spans.append((split + 0.05, split + 0.05, pillar - 0.05, pillar - 0.05))
         spans.append((roof_rear[0] + 0.02, roof_rear[0] + 0.1, split - 0.05, split - 0.05))
-    for back_low, back_high, front_high, front_low in spans:
-        right = [
-            [bottom_x, back_low, bottom_z],
-            [bottom_x, front_low, bottom_z],
-            [top_x, front_high, top_z],
-            [top_x, back_high, top_z],
-        ]
-        faces.append(right)
-        faces.append([[-x, y, z] for x, y, z in (right[1], right[0], right[3], right[2])])
-    return _glass(np.array(faces))
+    back_low, back_high, front_high, front_low = np.array(spans).T
+    y = np.stack((back_low, front_low, front_high, back_high), axis=1)
+    right = np.empty((len(spans), 4, 3))
+    right[..., 0], right[..., 1], right[..., 2] = (bottom_x, bottom_x, top_x, top_x), y, (bottom_z, bottom_z, top_z, top_z)
+    return np.concatenate((np.array(faces), right, _mirrored(right)))
 
 
-def _glass(faces: NDArray[np.float64]) -> Mesh:
+def _pillar(stations: NDArray[np.float64]) -> float:
+    """Where along y the pillar between front and rear doors stands."""
+    _, roof_rear, _, roof_front, screen = stations[:, 0]
+    return float(0.5 * (roof_front + screen) - 0.42 * (roof_front - roof_rear) - 0.1)
+
+
+def _mirrored(faces: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Faces of the right flank as they are on the left one."""
+    return faces[:, [1, 0, 3, 2]] * (-1, 1, 1)
+
+
+def _doors(
+    half: float,
+    pillar: float,
+    front: float,
+    back: float,
+    low: float,
+    belt: float,
+    flank: float,
+    paint: NDArray[np.float64],
+    rear_door: bool,
+) -> Mesh:
+    """Door seams and handles on both flanks."""
+    x, seam, shade = half + 0.006, 0.018, paint * 0.25
+    ys = [front - 0.12, pillar] + ([back] if rear_door else [])
+    faces = []
+    for y in ys:
+        for z0, z1, x0, x1 in ((low, flank, x, x + 0.002), (flank, belt - 0.04, x + 0.002, 0.945 * half + 0.006)):
+            faces.append([[x0, y - seam, z0], [x0, y + seam, z0], [x1, y + seam, z1], [x1, y - seam, z1]])
+    for y in ys[1:]:
+        z = belt - 0.16
+        faces.append([[x, y + 0.06, z], [x, y + 0.24, z], [x - 0.004, y + 0.24, z + 0.035], [x - 0.004, y + 0.06, z + 0.035]])
+    right = np.array(faces)
+    return quads(np.concatenate((right, _mirrored(right))), shade)
+
+
+def _blocks(blocks: list[_Block]) -> Mesh:
+    centres, sizes, colours = zip(*blocks, strict=True)
+    return boxes(np.array(centres), np.array(sizes), np.array(colours))
+
+
+def _glass(panes: list[NDArray[np.float64]]) -> Mesh:
     """Dark panes, a little lighter at the top, as if the sky were mirrored in them; corners 2 and 3 are the upper ones."""
-    return quads(faces, np.broadcast_to(np.array((GLASS_LOW, GLASS_LOW, GLASS_HIGH, GLASS_HIGH)), (len(faces), 4, 3)), "glass")
+    corners = np.concatenate(panes)
+    colours = np.empty(corners.shape)
+    colours[...] = np.array((GLASS_LOW, GLASS_LOW, GLASS_HIGH, GLASS_HIGH))
+    return quads(corners, colours, "glass")
 
 
-def _wheels(axles: ArrayLike, radius: float, half_track: float, width: float, arch: bool) -> Mesh:
-    """Wheels on both ends of each axle, outer face at ``half_track``; with dark arches behind them if wanted."""
-    w = width / 2
-    profile = (
-        (0.5 * radius, -w),
-        (radius, -0.8 * w),
-        (radius, 0.75 * w),
-        (0.92 * radius, w),
-        (0.66 * radius, w),
-        (0.64 * radius, w - 0.03),
-        (0.2 * radius, w - 0.012),
-        (0.0, w),
-    )
-    rim, hub = (0.42, 0.43, 0.45), (0.12, 0.12, 0.13)
-    wheel = lathe(profile, (RUBBER, RUBBER, RUBBER, RUBBER, RUBBER, rim, rim, hub), 12)
-    right = wheel.transformed(rotation_y(np.pi / 2), (half_track - w + 0.012, 0, radius))
-    left = right.rotated(np.pi)
-    positions = [mesh.translated((0, y, 0)) for y in np.asarray(axles) for mesh in (right, left)]
-    if arch:
-        disc = lathe(((1.2 * radius, 0.0), (0.0, 0.002)), UNDERSIDE, 12).transformed(
-            rotation_y(np.pi / 2), (half_track + 0.002, 0, radius + 0.02)
-        )
-        positions += [mesh.translated((0, y, 0)) for y in np.asarray(axles) for mesh in (disc, disc.rotated(np.pi))]
-    return merge(positions)
+@lru_cache
+def _unit_wheel() -> Mesh:
+    """A wheel of radius 1 about the x axis, outer face at x = 0; its rim's spokes are painted on."""
+    profile = ((1.0, -0.65), (1.0, -0.08), (0.70, 0.0), (0.68, -0.02), (0.0, 0.01))
+    sides = 10
+    wheel = lathe(profile, RUBBER, sides)
+    colours = wheel.colours.copy().reshape(len(profile), sides + 1, 3)
+    colours[3, ::2], colours[3, 1::2], colours[4] = 0.42, 0.04, 0.30
+    return wheel.coloured(colours.reshape(-1, 3)).transformed(rotation_y(np.pi / 2))
+
+
+def _wheels(axles: ArrayLike, radius: float, half_track: float) -> list[Mesh]:
+    """Wheels on both ends of each axle, their outer faces at ``half_track``, under dark arches."""
+    y = np.asarray(axles, np.float64)
+    count = len(y)
+    turns = np.repeat(np.stack((np.eye(3), rotation_z(np.pi))), count, axis=0)
+    offsets = np.zeros((2 * count, 3))
+    offsets[:, 0], offsets[:, 1], offsets[:, 2] = np.repeat((1.0, -1.0), count) * (half_track + 0.014), np.tile(y, 2), radius
+    wheels = copies(_unit_wheel().transformed(radius * np.eye(3)), turns, offsets)
+    angle = np.linspace(0.0, np.pi, 9)
+    rim = 1.17 * radius * np.stack((np.cos(angle), np.sin(angle)), axis=1) + (0, radius)
+    arches = np.empty((count, 4, 4, 3))
+    arches[..., 0] = half_track + 0.003
+    for i in range(4):
+        corners = np.array(((0.0, radius), rim[2 * i], rim[2 * i + 1], rim[2 * i + 2]))
+        arches[:, i, :, 1], arches[:, i, :, 2] = y[:, None] + corners[:, 0], corners[:, 1]
+    faces = arches.reshape(-1, 4, 3)
+    return [wheels, quads(np.concatenate((faces, _mirrored(faces))), UNDERSIDE)]
 
 
 def _body_shell(
@@ -507,58 +520,47 @@ def _body_shell(
     return lofts(rings, paint, "carpaint", smooth=False)
 
 
-def _front_glass(
-    width: float,
-    front: float,
-    low_body: float,
-    height: float,
-    lean: float,
-    low: float,
-    high: float | None,
-    top: float | None = None,
-) -> Mesh:
-    """A windscreen; ``low`` and ``high`` are shares of the body's height, or metres where ``top`` is given."""
-    z0, z1 = (
-        (low, top) if top is not None else (low_body + low * (height - low_body), low_body + (high or 0.9) * (height - low_body))
-    )
+def _front_glass(width: float, front: float, height: float, lean: float, low: float, high: float) -> NDArray[np.float64]:
+    """A windscreen from z = ``low`` to ``high`` before a face that leans as :func:`_body_shell`'s does."""
     x = 0.5 * width * 0.88
 
     def y(z: float) -> float:
-        return front - lean * float(np.clip((z / height - 0.4) / 0.6, 0, 1)) + 0.02
+        return front - lean * float(np.clip((z / height - 0.4) / 0.6, 0, 1)) + 0.025
 
-    middle = 0.5 * (z0 + z1)
-    bend = [z0, max(middle, 0.41 * height), z1] if z0 < 0.4 * height < z1 else [z0, z1]
-    faces = [[[x, y(a), a], [-x, y(a), a], [-x, y(b), b], [x, y(b), b]] for a, b in zip(bend[:-1], bend[1:], strict=True)]
-    return _glass(np.array(faces))
+    bend = 0.45 * height
+    levels = (low, bend, high) if low < bend < high else (low, high)
+    return np.array([[[x, y(a), a], [-x, y(a), a], [-x, y(b), b], [x, y(b), b]] for a, b in pairwise(levels)])
 
 
-def _rear_glass(width: float, back: float, low: float, high: float) -> Mesh:
+def _rear_glass(width: float, back: float, low: float, high: float) -> NDArray[np.float64]:
     x, y = 0.5 * width * 0.78, back - 0.015
-    return _glass(np.array([[[-x, y, low], [x, y, low], [x, y, high], [-x, y, high]]]))
+    return np.array([[[-x, y, low], [x, y, low], [x, y, high], [-x, y, high]]])
 
 
 def _side_glass(
     half: float, spans: list[tuple[float, float]], low: float, high: float, sides: tuple[int, ...] = (-1, 1), lift: float = 0.015
-) -> Mesh:
+) -> NDArray[np.float64]:
     """Upright panes along the flanks, one for each (rear y, front y)."""
     x = half + lift
-    right = [[[x, a, low], [x, b, low], [x, b, high], [x, a, high]] for a, b in spans]
-    left = [[[-x, b, low], [-x, a, low], [-x, a, high], [-x, b, high]] for a, b in spans]
-    return _glass(np.array((right if 1 in sides else []) + (left if -1 in sides else [])))
+    right = np.array([[[x, a, low], [x, b, low], [x, b, high], [x, a, high]] for a, b in spans])
+    return np.concatenate([right if side == 1 else _mirrored(right) for side in sides])
 
 
-def _face_details(width: float, front: float, back: float, lamp_z: float, rng: np.random.Generator, trim_z: float) -> Mesh:
+def _ends(width: float, front: float, back: float, lamp_z: float, trim_z: float, rng: np.random.Generator) -> list[_Block]:
     """Bumpers, lamps and plates at both ends of a large vehicle."""
     half = width / 2
     plate = PLATE_YELLOW if rng.random() < 0.15 else PLATE_WHITE
-    centres = [
-        (-0.75 * half, front, lamp_z), (0.75 * half, front, lamp_z), (0, front, trim_z), (0, front + 0.06, trim_z), (0, front - 0.01, lamp_z + 0.1),
-        (-0.82 * half, back, lamp_z + 0.25), (0.82 * half, back, lamp_z + 0.25), (0, back, trim_z), (0, back - 0.06, trim_z + 0.05),
-        (-0.82 * half, back, lamp_z + 0.02), (0.82 * half, back, lamp_z + 0.02),
-    ]  # fmt: skip
-    sizes = [
-        (0.36, 0.08, 0.18), (0.36, 0.08, 0.18), (width * 0.96, 0.12, 0.24), (0.5, 0.02, 0.12), (0.9, 0.06, 0.2),
-        (0.2, 0.08, 0.22), (0.2, 0.08, 0.22), (width * 0.94, 0.12, 0.2), (0.5, 0.02, 0.12), (0.2, 0.08, 0.14), (0.2, 0.08, 0.14),
-    ]  # fmt: skip
-    colours = [LAMP_WHITE, LAMP_WHITE, TRIM, plate, TRIM, LAMP_RED, LAMP_RED, TRIM, plate, LAMP_AMBER, LAMP_AMBER]
-    return boxes(centres, sizes, colours)
+    blocks: list[_Block] = [
+        ((0, front, trim_z), (width * 0.96, 0.12, 0.24), TRIM),
+        ((0, front + 0.07, trim_z), (0.5, 0.02, 0.12), plate),
+        ((0, front - 0.01, lamp_z + 0.1), (0.9, 0.06, 0.2), TRIM),
+        ((0, back, trim_z), (width * 0.94, 0.12, 0.2), TRIM),
+        ((0, back - 0.07, trim_z + 0.05), (0.5, 0.02, 0.12), plate),
+    ]
+    for side in (-1, 1):
+        blocks += [
+            ((side * 0.75 * half, front, lamp_z), (0.36, 0.08, 0.18), LAMP_WHITE),
+            ((side * 0.82 * half, back, lamp_z + 0.25), (0.2, 0.08, 0.22), LAMP_RED),
+            ((side * 0.82 * half, back, lamp_z + 0.02), (0.2, 0.08, 0.14), LAMP_AMBER),
+        ]
+    return blocks
