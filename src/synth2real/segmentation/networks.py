@@ -1,0 +1,97 @@
+"""DeepLabV3+ over any encoder of timm.
+
+Chen, Zhu, Papandreou, Schroff, Adam, "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation", ECCV
+2018. The decoder is that of segmentation-models-pytorch: atrous spatial pyramid pooling over the encoder's last features, joined
+with its features of stride 4, and the logits upsampled bilinearly to the input's size.
+"""
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from synth2real.label_space import NUM_CLASSES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    """The section ``segmentation.network`` of params.yaml."""
+
+    encoder: str
+    """timm's name of the encoder."""
+    weights: str
+    """What the encoder starts from; see :func:`synth2real.encoders.load_encoder_weights`."""
+    output_stride: Literal[8, 16]
+    """Pixels of the input a pixel of the encoder's last features; 8 costs more and is finer."""
+    decoder_channels: int
+    atrous_rates: tuple[int, int, int]
+    """Dilations of the pyramid's three 3x3 convolutions; the paper's are 6, 12, 18 at stride 16 and twice that at stride 8."""
+    dropout: float
+    """Of the pyramid's output, in [0, 1)."""
+
+    def __post_init__(self) -> None:
+        if not timm.is_model(self.encoder):
+            close = difflib.get_close_matches(self.encoder, timm.list_models(), n=3)
+            hint = f"; did you mean {', '.join(close)}?" if close else "; timm.list_models() names all."
+            raise ValueError(f"encoder {self.encoder!r} is no model of timm{hint}")
+        if self.decoder_channels < 1 or min(self.atrous_rates) < 1:
+            raise ValueError("decoder_channels and atrous_rates must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+
+
+class Segmenter(nn.Module):
+    """Images to logits of the 19 train ids; the encoder's own normalisation is part of it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        """Builds the network with random weights from PyTorch's global generator.
+
+        Args:
+            settings: Its architecture; ``weights`` is not read.
+
+        Raises:
+            ValueError: If the encoder does not give features of the strides that DeepLabV3+ needs.
+        """
+        super().__init__()
+        try:
+            self.network = smp.DeepLabV3Plus(
+                f"tu-{settings.encoder}",
+                encoder_weights=None,
+                encoder_output_stride=settings.output_stride,
+                decoder_channels=settings.decoder_channels,
+                decoder_atrous_rates=settings.atrous_rates,
+                decoder_aspp_dropout=settings.dropout,
+                classes=NUM_CLASSES,
+            )
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"encoder {settings.encoder!r} cannot be a DeepLabV3+ encoder of output stride {settings.output_stride}: {error}"
+            ) from error
+        preprocessing = timm.get_pretrained_cfg(settings.encoder)
+        for name in ("mean", "std"):
+            values = torch.tensor(getattr(preprocessing, name, (0.5, 0.5, 0.5)))
+            self.register_buffer(name, 255 * values.view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The timm model, as :func:`synth2real.encoders.load_encoder_weights` fills it."""
+        encoder: nn.Module = self.network.encoder.model
+        return encoder
+
+    def forward(self, images: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 19 height width"]:
+        """Logits at the input's size.
+
+        Args:
+            images: RGB; height and width are multiples of the output stride.
+        """
+        channels_last = images.permute(0, 3, 1, 2).float()
+        logits: Tensor = self.network((channels_last - self.mean) / self.std)
+        return logits

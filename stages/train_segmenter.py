@@ -1,0 +1,26 @@
+"""Trains a segmenter on one or several labelled frame sets."""
+
+from pathlib import Path
+
+import tyro
+
+from synth2real.params import read_section
+from synth2real.segmentation.train import SegmentationSettings, train_segmenter
+from synth2real.training import HardwareSettings
+
+
+def main(images: tuple[Path, ...], labels: tuple[Path, ...], out: Path, curves: Path) -> None:
+    """Trains DeepLabV3+ on the labelled frames of split train; each batch takes equally from every pair of sets.
+
+    Args:
+        images: Frame sets with images.
+        labels: For each of them, the frame set with labels of the same frames.
+        out: Model file to write.
+        curves: CSV file with loss and pixel accuracy by epoch.
+    """
+    settings = read_section("segmentation", SegmentationSettings)
+    train_segmenter(images, labels, out, curves, settings, read_section("hardware", HardwareSettings))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
