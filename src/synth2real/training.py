@@ -38,6 +38,8 @@ from synth2real.frames import write_bytes, write_text
 
 PROJECT = Path(__file__).resolve().parents[2]
 
+cv2.setNumThreads(0)  # loader processes are forked, and one forked from a process with OpenCV threads waits for them for ever
+
 
 class TrainingError(RuntimeError):
     """A training cannot go on; the message says at which step and why."""
@@ -149,10 +151,6 @@ class _Steps(Sampler[int]):
         return iter(range(start + self.rank, start + self.samples, self.devices))
 
 
-def _start_worker(_: int) -> None:
-    cv2.setNumThreads(1)
-
-
 class _Data(pl.LightningDataModule):
     def __init__(
         self,
@@ -178,7 +176,6 @@ class _Data(pl.LightningDataModule):
             collate_fn=self.collate,
             persistent_workers=workers > 0,
             prefetch_factor=4 if workers > 0 else None,
-            worker_init_fn=_start_worker,
             pin_memory=torch.cuda.is_available(),
         )
 
@@ -218,7 +215,7 @@ class _Curves(Callback):
         self.rows = state_dict["rows"]
 
 
-def write_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+def write_curves(path: Path, rows: Sequence[Mapping[str, int | float]]) -> None:
     """Writes one row per epoch: ``step`` and the mean of each logged value, with six significant digits."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
