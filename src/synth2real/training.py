@@ -204,7 +204,7 @@ class _Curves(Callback):
         for name, value in values.items():
             if not np.isfinite(value):
                 raise TrainingError(f"{name} is {value} at step {step}: the training diverged. Lower the learning rate.")
-        self.rows.append({"step": step, **values})
+        self.rows.append({"step": float(step), **values})
         if trainer.is_global_zero:
             write_curves(self.path, self.rows)
 
