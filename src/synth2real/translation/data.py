@@ -61,6 +61,14 @@ def resize(image: UInt8[np.ndarray, "height width 3"], size: tuple[int, int]) ->
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_CUBIC)
 
 
+def evenly_spread(frames: FrameSet, count: int) -> FrameSet:
+    """``count`` frames at equal distances in the order of their ids, or all where there are fewer."""
+    if count >= len(frames):
+        return frames
+    chosen = np.linspace(0, len(frames) - 1, count).round().astype(int)
+    return FrameSet(frames.root, tuple(frames.frames[index] for index in chosen))
+
+
 class UnpairedCrops:
     """``draw`` of :func:`synth2real.training.fit`: the i-th pair of crops, as a pure function of ``i``."""
 

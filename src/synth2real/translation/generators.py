@@ -111,13 +111,11 @@ class ResnetGenerator(nn.Module):
                 Instance norm takes its statistics over the whole image, so a crop is translated slightly differently.
 
         Raises:
-            ValueError: If the images have other than 3 channels or a side below 8.
+            ValueError: If a side is below 8.
         """
         height, width = images.shape[-2:]
-        if images.ndim != 4 or images.shape[1] != 3 or min(height, width) < MINIMUM_SIZE:
-            raise ValueError(
-                f"expected images of shape (batch, 3, height, width) with sides from {MINIMUM_SIZE}, got {tuple(images.shape)}"
-            )
+        if min(height, width) < MINIMUM_SIZE:
+            raise ValueError(f"expected images with sides of at least {MINIMUM_SIZE} pixels, got {height}x{width}")
         padded = F.pad(images, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
         change = self.layers(padded)[..., :height, :width]
         if self.residual:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from synth2real.frames import FrameSet, read_frames, write_image
+from synth2real.frames import read_frames, write_image
 from synth2real.translation.cyclegan import Generators
-from synth2real.translation.data import resize
+from synth2real.translation.data import evenly_spread, resize
 from synth2real.translation.translate import translate_images
 
 _CELL_WIDTH = 256
@@ -34,14 +34,6 @@ def sheet(rows: Sequence[Sequence[UInt8[np.ndarray, "_ _ 3"]]], columns: Sequenc
         cells = [cell for picture in row for cell in (resize(picture, (height, _CELL_WIDTH)), gap)]
         lines += [np.concatenate(cells[:-1], axis=1), np.full((_GAP, lines[0].shape[1], 3), 255, np.uint8)]
     return np.concatenate(lines)
-
-
-def evenly_spread(frames: FrameSet, count: int) -> FrameSet:
-    """``count`` frames at equal distances in the order of their ids, or all where there are fewer."""
-    if count >= len(frames):
-        return frames
-    chosen = np.linspace(0, len(frames) - 1, count).round().astype(int)
-    return FrameSet(frames.root, tuple(frames.frames[index] for index in chosen))
 
 
 def write_samples(path: Path, source: Path, target: Path, generators: Generators, device: torch.device, *, count: int) -> None:

@@ -16,7 +16,7 @@ from synth2real.translation.cyclegan import load_generators
 from synth2real.translation.data import to_image, to_tensor
 from synth2real.translation.generators import ResnetGenerator
 
-_MEGAPIXELS = 2**21
+_PIXELS_AT_ONCE = 2**21
 """Pixels that go through the generator at once: what a full-size Cityscapes frame has."""
 
 
@@ -39,7 +39,7 @@ def _batches(frames: tuple[Frame, ...]) -> Iterator[list[Frame]]:
     """Neighbouring frames of one size. Which frames share a batch depends on the frame set alone, so bits do too."""
     batch: list[Frame] = []
     for frame in frames:
-        limit = max(1, _MEGAPIXELS // (frame.height * frame.width))
+        limit = max(1, _PIXELS_AT_ONCE // (frame.height * frame.width))
         if batch and ((frame.height, frame.width) != (batch[0].height, batch[0].width) or len(batch) >= limit):
             yield batch
             batch = []
