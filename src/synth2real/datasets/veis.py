@@ -19,12 +19,14 @@ Source: Saleh et al., "Effective Use of Synthetic Data for Urban Scene Semantic 
 """
 
 import json
+import warnings
 from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 from pycocotools import mask as coco_mask
 
 from synth2real.datasets.raw import WHOLE_SET, Annotation, RawFrame, files_by_path, read_indices, require_some, to_label_ids
@@ -174,7 +176,7 @@ def read_veis(path: Path, image: VeisImage, objects: tuple[VeisObject, ...], pix
             seen[item.label_id] += 1
         areas.append((area, value, mask))
     for _, value, mask in sorted(areas, key=lambda item: -item[0]):
-        instance_ids[coco_mask.decode(mask).astype(bool)] = value
+        instance_ids[_pixels(mask)] = value
     if pixel_label is None:
         label_ids = np.where(instance_ids < INSTANCE_FACTOR, instance_ids, instance_ids // INSTANCE_FACTOR).astype(np.uint8)
     else:
@@ -185,6 +187,12 @@ def read_veis(path: Path, image: VeisImage, objects: tuple[VeisObject, ...], pix
             )
         instance_ids = np.where(instance_ids > 0, instance_ids, label_ids).astype(np.uint16)
     return Annotation(label_ids, instance_ids, dropped)
+
+
+def _pixels(mask: dict[str, Any]) -> Bool[np.ndarray, "height width"]:
+    with warnings.catch_warnings():  # pycocotools 2.0.11 does not know NumPy 2's copy keyword
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return np.asarray(coco_mask.decode(mask), bool)
 
 
 def _mask(path: Path, image: VeisImage, item: VeisObject) -> dict[str, Any] | None:
