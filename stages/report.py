@@ -20,6 +20,7 @@ def main(
     summary: Path,
     out: Path,
     detector: Path | None = None,
+    pseudo_labels: Path | None = None,
     translation_grid: Path | None = None,
 ) -> None:
     """Shows an experiment's results: a summary as CSV, and one HTML page with tables, pictures and curves.
@@ -36,9 +37,11 @@ def main(
         summary: CSV file with the scores of all models.
         out: HTML file.
         detector: JSON file with the detector's scores.
+        pseudo_labels: Folder with the pseudo-labels' statistics, as JSON.
         translation_grid: JPEG or PNG file with translated images.
     """
-    statistics = {"Data": data, "Translation": translation} | ({"Detector": detector} if detector else {})
+    optional = {"Detector": detector, "Pseudo-labels": pseudo_labels}
+    statistics = {"Data": data, "Translation": translation} | {title: path for title, path in optional.items() if path}
     grids = {"Translation": translation_grid} if translation_grid else {}
     sources = ReportSources(
         evaluations=evaluations,

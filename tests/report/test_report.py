@@ -53,6 +53,8 @@ def sources(tmp_path: Path) -> ReportSources:
     (tmp_path / "curves/segmenter_adapted.csv").write_text("step,loss,learning_rate\n10,2.5,0.01\n20,1.5,0.005\n")
     (tmp_path / "curves/translator.csv").write_text("step,cycle\n10,2.5\n")
     (tmp_path / "data.json").write_text('{"source": {"frames": 3, "size": [24, 40]}, "all": {"a": {"x": 1}, "b": {"x": null}}}')
+    (tmp_path / "rounds").mkdir()
+    (tmp_path / "rounds/round-1.json").write_text('{"kept": 87.65}')
     write_image(tmp_path / "grid.jpg", np.zeros((8, 8, 3), np.uint8))
     return ReportSources(
         evaluations=tmp_path / "evaluation",
@@ -61,7 +63,7 @@ def sources(tmp_path: Path) -> ReportSources:
         predictions=tmp_path / "predictions",
         fused=tmp_path / "fused",
         curves=tmp_path / "curves",
-        statistics={"Data": tmp_path / "data.json"},
+        statistics={"Data": tmp_path / "data.json", "Rounds": tmp_path / "rounds"},
         grids={"Data": tmp_path / "grid.jpg"},
     )
 
@@ -124,6 +126,18 @@ def test_the_page_is_whole_and_offline(sources: ReportSources, tmp_path: Path) -
     for row in read_table(sources.evaluations).rows:
         assert f"{row.miou:.2f}" in text
     assert "epochs" in text
+    assert "87.65" in text
+
+
+def test_images_of_another_size_than_the_annotation_are_shown(sources: ReportSources, tmp_path: Path) -> None:
+    small = [Frame(f"frame_{index}<b>", "val", 12, 20) for index in range(4)]
+    for frame in small:
+        write_image(sources.target / "images" / f"{frame.frame_id}.png", np.zeros((12, 20, 3), np.uint8))
+    write_frames(sources.target, small)
+    _write(sources, tmp_path)
+    write_frames(sources.target, small[:2])
+    with pytest.raises(ReportError, match="no image of 'frame_3<b>'"):
+        _write(sources, tmp_path)
 
 
 def test_the_same_results_give_the_same_bytes(sources: ReportSources, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class ReportSources:
     curves: Path
     """Folder of the trainings' CSV files."""
     statistics: Mapping[str, Path]
-    """Title and JSON file of each further section; shown as they are."""
+    """Title and JSON file of each further section, or a folder of such files; shown as they are."""
     grids: Mapping[str, Path]
     """Title of such a section and a JPEG or PNG file that belongs to it."""
 
@@ -75,7 +75,7 @@ def write_report(sources: ReportSources, params: Mapping[str, Any], settings: Re
         pictures=_pictures(sources, table, settings),
         curves=[(path.stem, pictures.curves(path)) for path in sorted(curve_paths, key=_training_position)],
         statistics=[
-            (title, read_json(path), pictures.photo(read_image(sources.grids[title]), 2048) if title in sources.grids else None)
+            (title, _statistics(path), pictures.photo(read_image(sources.grids[title]), 2048) if title in sources.grids else None)
             for title, path in sources.statistics.items()
         ],
         params=params,
@@ -110,16 +110,26 @@ def _pictures(sources: ReportSources, table: Table, settings: ReportSettings) ->
         if row.model != MAJORITY:
             root = (sources.fused if row.is_fused else sources.predictions) / row.model
             sets.append((_words(row.model) + (", fused" if row.is_fused else ""), read_frames(root)))
+    images = {frame.frame_id: frame for frame in target.frames}
     chosen = pictures.choose(sets[0][1].split(table.split).frames, settings.frames)
+    missing = [frame.frame_id for frame in chosen if frame.frame_id not in images]
+    if missing:
+        raise ReportError(
+            f"{sources.target}: no image of {missing[0]!r}, which {sources.annotations} annotates. Prepare both again."
+        )
     return [
         {
             "name": frame.frame_id,
             "ratio": round(frame.width / frame.height, 4),
-            "photo": pictures.photo(target.image(frame), settings.height),
+            "photo": pictures.photo(target.image(images[frame.frame_id]), settings.height),
             "maps": [(caption, pictures.colour_map(item.label(frame), space, settings.height)) for caption, item in sets],
         }
         for frame in chosen
     ]
+
+
+def _statistics(path: Path) -> Any:
+    return {file.stem: read_json(file) for file in sorted(path.glob("*.json"))} if path.is_dir() else read_json(path)
 
 
 def _training_position(path: Path) -> tuple[int, int, str]:
