@@ -190,9 +190,10 @@ def figure(build: Build, joints: Joints, wear: Wear) -> list[Mesh]:
     """The clothed body over its joints, as meshes of cloth, skin and plain colour."""
     h, g = build.stature, build.girth
     unit = 0.01 * h * g
-    arms = np.stack((joints.shoulders, joints.elbows, joints.wrists), axis=1)
+    inward = joints.chest - joints.shoulders
+    arms = np.stack((joints.shoulders + 0.22 * inward, joints.elbows, joints.wrists), axis=1)
     legs = np.stack((joints.hips, joints.knees, joints.ankles), axis=1)
-    sleeve = np.array((3.6, 3.1, 2.7, 2.5, 2.0)) if wear.long_sleeves else np.array((3.6, 3.2, 2.4, 2.2, 1.6))
+    sleeve = np.array((2.5, 3.2, 2.7, 2.5, 2.0)) if wear.long_sleeves else np.array((2.5, 3.3, 2.4, 2.2, 1.6))
     trouser = np.array((5.4, 4.9, 3.7, 3.5, 2.9)) if wear.garment != "shorts" else np.array((5.4, 5.2, 3.2, 3.1, 2.1))
     bare = wear.garment in ("shorts", "skirt")
     arm_colours = np.broadcast_to(wear.top, (2, 5, 6, 3)).copy()
@@ -214,10 +215,10 @@ def figure(build: Build, joints: Joints, wear: Wear) -> list[Mesh]:
     fore = np.cross(up, across)
     coat = wear.garment == "coat"
     hem = -0.14 if coat else -0.035
-    levels = np.array((hem * h, 0.03 * h, 0.4 * trunk_length, 0.74 * trunk_length, 0.93 * trunk_length, 1.03 * trunk_length))
+    levels = np.array((hem * h, 0.03 * h, 0.4 * trunk_length, 0.72 * trunk_length, 0.94 * trunk_length, 1.04 * trunk_length))
     shoulder = build.shoulders / (0.01 * h * g)
-    widths = np.array((10.0 if coat else 9.2, 9.6, 8.4 + 2 * (g - 1), 10.2, shoulder + 1.2, 3.4)) * unit
-    depths = np.array((7.4 if coat else 6.4, 6.9 + 3 * (g - 1), 6.0 + 5 * (g - 1), 6.8, 5.4, 3.2)) * unit
+    widths = np.array((10.0 if coat else 9.2, 9.6, 8.4 + 2 * (g - 1), 10.2, shoulder + 0.6, 3.6)) * unit
+    depths = np.array((7.4 if coat else 6.4, 6.9 + 3 * (g - 1), 6.0 + 5 * (g - 1), 7.0, 5.0, 3.4)) * unit
     if wear.garment == "skirt":
         skirt = _ovals(
             joints.pelvis,
@@ -234,7 +235,7 @@ def figure(build: Build, joints: Joints, wear: Wear) -> list[Mesh]:
     torso = lofts(_ovals(joints.pelvis, up, across, fore, levels, widths, depths), wear.top, "cloth")
     size = h * build.head
     face = joints.head
-    skull = np.array((0.044, 0.056, 0.067)) * size
+    skull = np.array((0.047, 0.058, 0.068)) * size
     hands = joints.wrists + 0.035 * h * _unit(joints.wrists - joints.elbows)
     flesh = [
         ellipsoids(face, skull, wear.skin, 1, "skin"),

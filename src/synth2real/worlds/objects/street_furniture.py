@@ -37,7 +37,7 @@ def lamp_post(rng: np.random.Generator) -> SceneObject:
         foot = tubes((0, 0, 0), (0, 0, 0.8), 0.13, 0.1, colour, 8)
         head = lathe(
             ((0, height - 0.5), (0.1, height - 0.48), (0.22, height - 0.05), (0.27, height - 0.03), (0, height + 0.15)),
-            (colour, colour, WHITE, colour, colour),
+            np.array((colour, colour, WHITE, colour, colour)),
             8,
         )
         return scene_object([Part(POLE, 0, mesh) for mesh in (post, foot, head)])
@@ -80,7 +80,7 @@ def bollard(rng: np.random.Generator) -> SceneObject:
         (0.8 * radius, height),
         (0, height),
     )
-    colours = (colour, colour, colour, stripe, stripe, colour, colour, colour)
+    colours = np.array((colour, colour, colour, stripe, stripe, colour, colour, colour))
     return scene_object([Part(POLE, 0, lathe(profile, colours, 8))])
 
 
@@ -152,14 +152,14 @@ def direction_sign(rng: np.random.Generator) -> SceneObject:
     ground, ink = ((BLUE, WHITE), (YELLOW, BLACK), (WHITE, BLACK), ((0.02, 0.2, 0.09), WHITE))[rng.integers(4)]
     middle = bottom + height / 2
     board = boxes((0, -0.07, middle), (width, 0.04, height), GALVANISED)
-    faces = [_panel(width - 0.02, height - 0.02, ink, 0.092), _panel(width - 0.12, height - 0.12, ground, 0.094)]
+    faces = [_panel(width - 0.02, height - 0.02, ink, 0.096), _panel(width - 0.12, height - 0.12, ground, 0.104)]
     lines = int(height / 0.36)
     words = []
     for line in range(lines):
         length = rng.uniform(0.35, 0.6) * width
         z = height / 2 - (line + 0.7) * height / (lines + 0.4)
-        words.append(_panel(length, 0.13, ink, 0.097).translated((-0.1 * width, 0, z)))
-        words.append(_panel(0.16, 0.16, ink, 0.097).translated((0.38 * width, 0, z)))
+        words.append(_panel(length, 0.13, ink, 0.114).translated((-0.1 * width, 0, z)))
+        words.append(_panel(0.16, 0.16, ink, 0.114).translated((0.38 * width, 0, z)))
     lift = (0, 0, middle)
     posts = tubes(
         [(x, 0, 0) for x in (-0.36 * width, 0.36 * width)],
@@ -358,34 +358,34 @@ def _plate(rng: np.random.Generator, shape: SignShape, size: float) -> tuple[Mes
     half_height = size
     if shape == "round":
         scheme = rng.integers(4)
-        back, depth = _disc(size, 12, GALVANISED, 0.0, 0.02), 0.021
+        back, depth = _disc(size, 12, GALVANISED, 0.0, 0.02), 0.026
         if scheme == 0:  # speed limit
-            layers = [_disc(size, 12, RED, depth), _disc(0.76 * size, 12, WHITE, depth + 0.004)]
-            layers += [_panel(0.3 * size, 0.7 * size, BLACK, depth + 0.008).translated((s * 0.27 * size, 0, 0)) for s in (-1, 1)]
+            layers = [_disc(size, 12, RED, depth), _disc(0.76 * size, 12, WHITE, depth + 0.008)]
+            layers += [_panel(0.3 * size, 0.7 * size, BLACK, depth + 0.016).translated((s * 0.27 * size, 0, 0)) for s in (-1, 1)]
         elif scheme == 1:  # no entry
-            layers = [_disc(size, 12, RED, depth), _panel(1.4 * size, 0.36 * size, WHITE, depth + 0.004)]
+            layers = [_disc(size, 12, RED, depth), _panel(1.4 * size, 0.36 * size, WHITE, depth + 0.008)]
         elif scheme == 2:  # mandatory direction
             layers = [
                 _disc(size, 12, WHITE, depth),
-                _disc(0.94 * size, 12, BLUE, depth + 0.004),
-                _panel(0.25 * size, 1.1 * size, WHITE, depth + 0.008),
+                _disc(0.94 * size, 12, BLUE, depth + 0.008),
+                _panel(0.25 * size, 1.1 * size, WHITE, depth + 0.016),
             ]
             layers.append(
-                _polygon(((-0.45 * size, 0.2 * size), (0.45 * size, 0.2 * size), (0.0, 0.75 * size)), WHITE, depth + 0.008)
+                _polygon(((-0.45 * size, 0.2 * size), (0.45 * size, 0.2 * size), (0.0, 0.75 * size)), WHITE, depth + 0.016)
             )
         else:  # no stopping
             bar = ((-0.75, 0.55), (-0.55, 0.75), (0.75, -0.55), (0.55, -0.75))
             layers = [
                 _disc(size, 12, RED, depth),
-                _disc(0.78 * size, 12, BLUE, depth + 0.004),
-                _polygon(np.array(bar)[::-1] * size * 0.92, RED, depth + 0.008),
+                _disc(0.78 * size, 12, BLUE, depth + 0.008),
+                _polygon(np.array(bar)[::-1] * size * 0.92, RED, depth + 0.016),
             ]
     elif shape == "octagon":
-        back, depth = _disc(size, 8, GALVANISED, 0.0, 0.02), 0.021
+        back, depth = _disc(size, 8, GALVANISED, 0.0, 0.02), 0.026
         layers = [
             _disc(size, 8, WHITE, depth),
-            _disc(0.93 * size, 8, RED, depth + 0.004),
-            _panel(1.3 * size, 0.42 * size, WHITE, depth + 0.008),
+            _disc(0.93 * size, 8, RED, depth + 0.008),
+            _panel(1.3 * size, 0.42 * size, WHITE, depth + 0.016),
         ]
     elif shape == "triangle":
         up = rng.random() < 0.65
@@ -394,20 +394,20 @@ def _plate(rng: np.random.Generator, shape: SignShape, size: float) -> tuple[Mes
         inner = np.array(((-0.72, -0.72), (0.72, -0.72), (0.0, 0.53))) * size
         if not up:
             outline, inner = -outline, -inner
-        back, depth = _polygon(outline, GALVANISED, 0.0, 0.02), 0.021
-        layers = [_polygon(outline, RED, depth), _polygon(inner, WHITE, depth + 0.004)]
+        back, depth = _polygon(outline, GALVANISED, 0.0, 0.02), 0.026
+        layers = [_polygon(outline, RED, depth), _polygon(inner, WHITE, depth + 0.008)]
         if up:
-            layers.append(_panel(0.16 * size, 0.7 * size, BLACK, depth + 0.008).translated((0, 0, -0.22 * size)))
+            layers.append(_panel(0.16 * size, 0.7 * size, BLACK, depth + 0.016).translated((0, 0, -0.22 * size)))
     else:
         half_height = size * rng.uniform(0.7, 1.35)
         ground, ink = ((BLUE, WHITE), (BLUE, WHITE), (WHITE, BLACK), (YELLOW, BLACK))[rng.integers(4)]
         width, tall = 2 * size, 2 * half_height
-        back, depth = boxes((0, -0.01, 0), (width, 0.02, tall), GALVANISED), 0.021
-        layers = [_panel(width, tall, ink, depth), _panel(width - 0.05, tall - 0.05, ground, depth + 0.004)]
+        back, depth = boxes((0, -0.01, 0), (width, 0.02, tall), GALVANISED), 0.026
+        layers = [_panel(width, tall, ink, depth), _panel(width - 0.05, tall - 0.05, ground, depth + 0.008)]
         if rng.random() < 0.5:
-            layers.append(_panel(0.3 * width, 0.5 * tall, ink, depth + 0.008))
+            layers.append(_panel(0.3 * width, 0.5 * tall, ink, depth + 0.016))
         else:
-            layers += [_panel(0.65 * width, 0.14 * tall, ink, depth + 0.008).translated((0, 0, z * tall)) for z in (-0.2, 0.12)]
+            layers += [_panel(0.65 * width, 0.14 * tall, ink, depth + 0.016).translated((0, 0, z * tall)) for z in (-0.2, 0.12)]
     return merge([back, *layers]), half_height
 
 

@@ -51,7 +51,7 @@ PAINT_SHARES = np.array((0.2, 0.2, 0.18, 0.17, 0.11, 0.08, 0.025, 0.025, 0.01))
 
 GLASS_LOW, GLASS_HIGH = np.array((0.012, 0.015, 0.018)), np.array((0.10, 0.12, 0.14))
 RUBBER, TRIM, UNDERSIDE = (0.02, 0.02, 0.022), (0.03, 0.03, 0.032), (0.012, 0.012, 0.013)
-LAMP_WHITE, LAMP_RED, LAMP_AMBER = (0.82, 0.83, 0.80), (0.45, 0.015, 0.012), (0.75, 0.3, 0.03)
+LAMP_WHITE, LAMP_RED, LAMP_AMBER = (0.74, 0.77, 0.78), (0.45, 0.015, 0.012), (0.75, 0.3, 0.03)
 PLATE_WHITE, PLATE_YELLOW = (0.75, 0.75, 0.72), (0.75, 0.55, 0.06)
 
 
@@ -102,7 +102,7 @@ def car(rng: np.random.Generator, kind: CarKind | None = None) -> SceneObject:
     if chosen == "van" and rng.random() < 0.5:
         paint = PAINTS[0] * rng.uniform(0.9, 1.05)
     half, nose = width / 2, length / 2
-    belt = body.belt * height / np.mean(body.height)
+    belt = body.belt * height / (0.5 * sum(body.height))
 
     def at(share: float) -> float:
         return nose - share * length
@@ -159,7 +159,7 @@ def car(rng: np.random.Generator, kind: CarKind | None = None) -> SceneObject:
     lamp_width, lamp_height = (0.2, 0.18) if chosen in ("hatchback", "suv", "saloon") else (0.17, 0.34)
     lamp_back = belt - 0.10 if chosen != "van" else belt + 0.02
     blocks: list[_Block] = [
-        ((0, front - 0.012, lamp_z - 0.02), (0.7 * half, 0.05, 0.13), TRIM),
+        ((0, front - 0.03, lamp_z - 0.005), (1.62 * half, 0.09, 0.17), TRIM),
         ((0, front - 0.03, 0.45), (1.66 * half, 0.12, 0.13), bumper),
         ((0, front - 0.05, 0.33), (1.6 * half, 0.12, 0.12), TRIM),
         ((0, front + 0.035, 0.45), (0.5, 0.02, 0.11), plate),
@@ -169,7 +169,7 @@ def car(rng: np.random.Generator, kind: CarKind | None = None) -> SceneObject:
     ]
     for side in (-1.0, 1.0):
         blocks += [
-            ((side * 0.63 * half, front - 0.05, lamp_z), (0.34, 0.12, 0.14), LAMP_WHITE),
+            ((side * 0.6 * half, front - 0.04, lamp_z), (0.31, 0.13, 0.12), LAMP_WHITE),
             ((side * 0.76 * half, back + 0.03, lamp_back), (lamp_width, 0.10, lamp_height), LAMP_RED),
             ((side * 1.05 * half, screen - 0.32, belt + 0.05), (0.2, 0.1, 0.13), mirror),
             ((side * 0.97 * half, at(0.49), body.clearance + 0.05), (0.06, axles[0] - axles[1] - 2.4 * wheel_radius, 0.1), TRIM),
@@ -254,7 +254,7 @@ def truck(rng: np.random.Generator, kind: TruckKind | None = None) -> SceneObjec
         _side_glass(half, [(cab_back + 0.5 * cab_length, front - 0.32)], low, high),
     ]
     axles = [front - 0.75, back + 1.2] + ([back + 2.3] if length > 8 else [])
-    meshes += [_glass(panes), _blocks(blocks), *_wheels(axles, rng.uniform(0.44, 0.5), half - 0.02)]
+    meshes += [_glass(panes), _blocks(blocks), *_wheels(axles, rng.uniform(0.44, 0.5), half)]
     return scene_object([Part(TRUCK, 1, mesh) for mesh in meshes])
 
 
@@ -297,7 +297,7 @@ def bus(rng: np.random.Generator, double_decker: bool | None = None) -> SceneObj
         _body_shell(width, back, front, 0.32, height, paint, lean=0.12),
         _glass(panes),
         _blocks(blocks),
-        *_wheels([front - 2.6, back + 2.9], 0.48, half - 0.01),
+        *_wheels([front - 2.6, back + 2.9], 0.48, half + 0.01),
     ]
     return scene_object([Part(BUS, 1, mesh) for mesh in meshes])
 
@@ -463,7 +463,7 @@ def _glass(panes: list[NDArray[np.float64]]) -> Mesh:
 @lru_cache
 def _unit_wheel() -> Mesh:
     """A wheel of radius 1 about the x axis, outer face at x = 0; its rim's spokes are painted on."""
-    profile = ((1.0, -0.65), (1.0, -0.08), (0.70, 0.0), (0.68, -0.02), (0.0, 0.01))
+    profile = ((1.0, -0.65), (1.0, -0.015), (0.70, 0.0), (0.68, -0.02), (0.0, 0.01))
     sides = 10
     wheel = lathe(profile, RUBBER, sides)
     colours = wheel.colours.copy().reshape(len(profile), sides + 1, 3)
