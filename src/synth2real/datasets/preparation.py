@@ -150,16 +150,22 @@ def _hashed_split(frame_id: str, validation_fraction: float) -> str:
 
 
 def prepare(
-    settings: PreparationSettings, out: Path, annotations_out: Path | None, *, needs: Literal["labels", "instances"], workers: int
+    settings: PreparationSettings,
+    out: Path,
+    annotations_out: Path | None,
+    *,
+    needs: Literal["images", "labels", "instances"],
+    workers: int,
 ) -> None:
     """Writes a frame set, ``frames.csv`` last, with a log of what was taken and left out beside it.
 
     Args:
         settings: What to take.
         out: The frame set; it must not exist yet, or be empty.
-        annotations_out: Where labels and instances go, as a frame set without images that lists the labelled frames alone;
-            ``None`` puts them into ``out``.
-        needs: What each frame must have, if annotations go into ``out``. In ``annotations_out``, one labelled frame is enough.
+        annotations_out: If given, labels and instances go there, as a frame set without images that lists the labelled frames
+            alone, at least one.
+        needs: What ``out`` holds, and thus each frame must have. With ``images`` no label is even decoded, but for
+            ``annotations_out``.
         workers: Processes.
 
     Raises:
@@ -170,8 +176,10 @@ def prepare(
             raise FrameError(f"{folder}: expected an empty or absent folder, found files. Delete it, or choose another.")
     raw_frames = list_raw(settings)
     chosen = choose(raw_frames, settings)
-    if annotations_out is None:
+    if needs != "images":
         _require_annotations(chosen)
+    elif annotations_out is None:
+        chosen = tuple(raw._replace(annotation=None) for raw in chosen)
     elif all(raw.annotation is None for raw in chosen):
         raise FrameError(f"{settings.root}: no frame of {', '.join(settings.splits)} has labels, so no result could be measured.")
     description = f"prepare {settings.dataset}"
@@ -182,7 +190,7 @@ def prepare(
     else:
         write_frame = partial(prepare_frame, images_root=out, annotations_root=annotations_out or out, size=settings.size)
         prepared = tuple(map_frames(write_frame, chosen, workers=workers, description=description))
-    if annotations_out is None and needs == "instances":
+    if needs == "instances":
         _require_instances(prepared, settings)
     log = describe(raw_frames, prepared, settings)
     print(log, end="")
