@@ -63,8 +63,8 @@ class _Training(pl.LightningModule):
         losses: dict[str, Tensor] = self.detector(images, [sample.target for sample in batch])
         total = torch.stack(tuple(losses.values())).sum()
         named = {name.removeprefix("loss_"): value for name, value in losses.items()}
-        self.log_dict({"loss": total, **named}, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
-        self.log("total", total, on_step=True, on_epoch=False, prog_bar=True, logger=False, batch_size=len(batch))
+        self.log("loss", total, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch), sync_dist=True)
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(batch), sync_dist=True)
         return total
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -78,12 +78,22 @@ class _Training(pl.LightningModule):
             optimizer = torch.optim.SGD(learning, rate, momentum=0.9, weight_decay=decay)
         else:
             optimizer = torch.optim.AdamW(learning, rate, weight_decay=decay)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_factor)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate_factor(step, self.steps, self.settings.warm_up_steps)
+        )
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
 
-    def rate_factor(self, step: int) -> float:
-        warm = min(1.0, (step + 1) / (self.settings.warm_up_steps + 1))
-        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
+
+def rate_factor(step: int, steps: int, warm_up_steps: int) -> float:
+    """What the learning rate is multiplied by: linear warm-up, then half a cosine (Loshchilov & Hutter, ICLR 2017, equation 5).
+
+    Args:
+        step: 0-based.
+        steps: Of the whole training.
+        warm_up_steps: After them, the warm-up's factor is 1.
+    """
+    warm_up = min(1.0, (step + 1) / (warm_up_steps + 1))
+    return warm_up * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
 
 def train_detector(

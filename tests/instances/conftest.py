@@ -1,0 +1,102 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from synth2real.frames import Frame, FrameSet, read_frames, write_frames, write_image, write_instances
+from synth2real.instances.data import AugmentationSettings
+from synth2real.instances.mask_rcnn import NetworkSettings
+from synth2real.instances.predict import PredictionSettings
+from synth2real.instances.train import InstanceSettings, OptimizerSettings
+from synth2real.training import HardwareSettings, Schedule
+
+ShapesWriter = Callable[..., FrameSet]
+
+
+@pytest.fixture
+def network() -> NetworkSettings:
+    return NetworkSettings(
+        backbone="test_efficientnet",
+        backbone_weights="random",
+        backbone_norm="batch",
+        frozen_levels=0,
+        size=(64, 96),
+        strides=(4, 8),
+        channels=16,
+        head_norm="group",
+        anchor_sizes=(12, 24, 48),
+        anchor_ratios=(0.5, 1.0, 2.0),
+        rpn_batch_size=32,
+        proposals_per_level=50,
+        proposals=50,
+        box_batch_size=32,
+        box_features=32,
+        mask_channels=(16, 16),
+    )
+
+
+@pytest.fixture
+def plain() -> AugmentationSettings:
+    """No augmentation at all."""
+    return AugmentationSettings(
+        scale=(1.0, 1.0), flip=0.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, grey=0.0, blur=0.0,
+        blur_sigma=(0.5, 1.0), noise=0.0,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def strong(plain: AugmentationSettings) -> AugmentationSettings:
+    return replace(plain, scale=(0.5, 2.0), flip=0.5, brightness=0.4, hue=0.1, grey=0.2, blur=0.5, noise=0.1)
+
+
+@pytest.fixture
+def settings(network: NetworkSettings, plain: AugmentationSettings) -> InstanceSettings:
+    return InstanceSettings(
+        network=network,
+        augmentation=plain,
+        min_area=8,
+        optimizer=OptimizerSettings(name="adamw", learning_rate=3e-3, warm_up_steps=5, weight_decay=0.0, gradient_norm=10.0),
+        schedule=Schedule(seed=1, epochs=3, steps_per_epoch=2, batch_size=2),
+    )
+
+
+@pytest.fixture
+def prediction() -> PredictionSettings:
+    return PredictionSettings(batch_size=2, min_score=0.05, box_overlap=0.5, max_detections=20)
+
+
+@pytest.fixture
+def hardware() -> HardwareSettings:
+    return HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0)
+
+
+@pytest.fixture
+def write_shapes(tmp_path: Path) -> ShapesWriter:
+    """Writes frames with a red disc (person) and a blue rectangle (car) on grey; every third frame is empty."""
+
+    def write(name: str, frames: int, size: tuple[int, int] = (64, 96)) -> FrameSet:
+        root = tmp_path / name
+        rows = []
+        for index in range(frames):
+            image = np.full((*size, 3), 128, np.uint8)
+            ids = np.full(size, 7, np.uint16)
+            if index % 3 != 2:
+                unit = size[0] // 8
+                disc = (unit * (2 + index % 3), unit * 3)
+                cv2.circle(image, disc, unit * 3 // 2, (220, 20, 20), -1)
+                cv2.circle(ids, disc, unit * 3 // 2, 24001, -1)
+                corner = (unit * 7, unit * (2 + index % 3))
+                far = (corner[0] + unit * 4, corner[1] + unit * 3)
+                cv2.rectangle(image, corner, far, (20, 20, 220), -1)
+                cv2.rectangle(ids, corner, far, 26000, -1)
+            frame = Frame(f"shape{index}", "train", *size)
+            write_image(root / "images" / f"{frame.frame_id}.png", image)
+            write_instances(root / "instances" / f"{frame.frame_id}.png", ids)
+            rows.append(frame)
+        write_frames(root, rows)
+        return read_frames(root)
+
+    return write

@@ -1,0 +1,110 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from synth2real.frames import Frame, FrameError, read_frames, write_frames, write_image, write_instances
+from synth2real.instances.data import AugmentationSettings, InstanceSamples, instances_of
+from synth2real.label_space import LABEL_BY_NAME, VEIS_LABELS
+from tests.instances.conftest import ShapesWriter
+
+_IDS = [0, 7, 19, 19000, 19003, 20001, 24, 24000, 24001, 26002, 29000, 31001, 33999]
+_MAPS = hnp.arrays(np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.sampled_from(_IDS))
+
+
+@settings(deadline=None)
+@given(_MAPS, st.integers(1, 4))
+def test_instances_match_a_plain_loop_over_ids(instance_ids: np.ndarray, min_area: int) -> None:
+    expected = []
+    for value in sorted(set(instance_ids.ravel().tolist())):
+        names = [label.label_id for label in VEIS_LABELS]
+        mask = instance_ids == value
+        if value >= 1000 and value // 1000 in names and mask.sum() >= min_area:
+            rows, columns = np.nonzero(mask)
+            box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            expected.append((names.index(value // 1000) + 1, box, mask))
+    found = instances_of(instance_ids, min_area)
+    assert found.labels.tolist() == [label for label, _, _ in expected]
+    assert found.boxes.shape == (len(expected), 4)
+    assert found.boxes.tolist() == [box for _, box, _ in expected]
+    assert found.masks.shape == (len(expected), *instance_ids.shape)
+    assert all((mask == wanted).all() for mask, (_, _, wanted) in zip(found.masks, expected, strict=True))
+
+
+def test_classes_that_veis_lacks_are_background() -> None:
+    ids = np.array([[29001, 30001, 26001]], np.uint16)
+    found = instances_of(ids, 1)
+    assert [VEIS_LABELS[label - 1] for label in found.labels] == [LABEL_BY_NAME["car"]]
+
+
+def test_samples_depend_on_seed_and_index_only(write_shapes: ShapesWriter, strong: AugmentationSettings) -> None:
+    frames = write_shapes("set", 4)
+
+    def draw(index: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        torch.manual_seed(index)
+        sample = InstanceSamples(frames, strong, size=(48, 80), min_area=4, seed=3)(index, np.random.default_rng((3, index)))
+        return sample.image, sample.target
+
+    first, second, other = draw(5), draw(5), draw(6)
+    assert torch.equal(first[0], second[0])
+    assert all(torch.equal(first[1][name], second[1][name]) for name in ("boxes", "labels", "masks"))
+    assert not torch.equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("size", [(48, 80), (64, 96), (128, 64)])
+def test_targets_follow_the_augmented_image(
+    write_shapes: ShapesWriter, plain: AugmentationSettings, size: tuple[int, int]
+) -> None:
+    augmentation = replace(plain, scale=(0.5, 2.0), flip=0.5)
+    samples = InstanceSamples(write_shapes("set", 2), augmentation, size=size, min_area=4, seed=0)
+    seen = 0
+    for index in range(12):
+        torch.manual_seed(index)
+        image, target = samples(index, np.random.default_rng(index))
+        assert image.shape == (3, *size)
+        assert image.dtype == torch.uint8
+        for label, mask, box in zip(target["labels"], target["masks"], target["boxes"], strict=True):
+            colour = torch.tensor([220, 20, 20] if VEIS_LABELS[label - 1].name == "person" else [20, 20, 220])
+            right = ((image.int() - colour[:, None, None]).abs().sum(0) < 150)[mask].float().mean()
+            assert right > 0.7
+            assert box[2] > box[0]
+            assert box[3] > box[1]
+            seen += 1
+    assert seen > 6
+
+
+def test_a_frame_without_instances_gives_empty_targets(write_shapes: ShapesWriter, plain: AugmentationSettings) -> None:
+    frames = write_shapes("set", 3)
+    samples = InstanceSamples(frames, plain, size=(64, 96), min_area=4, seed=0)
+    counts = sorted(len(samples(index, np.random.default_rng(0)).target["labels"]) for index in range(3))
+    assert counts == [0, 2, 2]
+    empty = instances_of(np.full((4, 5), 7, np.uint16), 1)
+    assert empty.boxes.shape == (0, 4)
+    assert empty.masks.shape == (0, 4, 5)
+
+
+def test_a_set_without_any_instance_is_refused(tmp_path: Path, plain: AugmentationSettings) -> None:
+    write_image(tmp_path / "images" / "a.png", np.zeros((8, 8, 3), np.uint8))
+    write_instances(tmp_path / "instances" / "a.png", np.full((8, 8), 24, np.uint16))
+    write_frames(tmp_path, [Frame("a", "train", 8, 8)])
+    with pytest.raises(FrameError, match=r"found none in 1 frames"):
+        InstanceSamples(read_frames(tmp_path), plain, size=(32, 32), min_area=4, seed=0)
+
+
+def test_a_missing_instance_map_is_named(write_shapes: ShapesWriter, plain: AugmentationSettings) -> None:
+    frames = write_shapes("set", 2)
+    frames.instances_path(frames.frames[0]).unlink()
+    with pytest.raises(FrameError, match=r"instances/shape0\.png: no such file"):
+        InstanceSamples(frames, plain, size=(32, 32), min_area=4, seed=0)
+
+
+def test_settings_out_of_range_are_refused(plain: AugmentationSettings) -> None:
+    with pytest.raises(ValueError, match="scale"):
+        replace(plain, scale=(2.0, 1.0))
+    with pytest.raises(ValueError, match="hue"):
+        replace(plain, hue=0.6)

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from synth2real.detections import Detection, encode_masks
+from synth2real.instances.data import Instances, instances_of
+from synth2real.instances.evaluate import average_precision
+
+
+def _detections(instances: Instances, score: float = 0.9) -> list[Detection]:
+    codes = encode_masks(instances.masks)
+    height, width = instances.masks.shape[1:]
+    return [
+        Detection(int(label), score, (float(x1), float(y1), float(x2 - x1), float(y2 - y1)), (height, width), code)
+        for label, (x1, y1, x2, y2), code in zip(instances.labels, instances.boxes, codes, strict=True)
+    ]
+
+
+def _annotation(offset: int = 0) -> Instances:
+    ids = np.zeros((40, 60), np.uint16)
+    ids[5:25, 5 + offset : 25 + offset] = 24001
+    ids[10:30, 30:55] = 26001
+    return instances_of(ids, 1)
+
+
+def test_perfect_detections_score_100() -> None:
+    scores = average_precision([_annotation()], [_detections(_annotation())])
+    assert (scores["ap"], scores["ap50"], scores["box_ap"], scores["box_ap50"]) == (100, 100, 100, 100)
+    assert scores["per_class"]["person"] == 100
+    assert scores["per_class"]["train"] is None
+
+
+def test_a_shifted_mask_counts_at_the_lower_overlaps_only() -> None:
+    # 3 of 20 columns off: intersection over union 17 / 23 = 0.739, so thresholds 0.50 to 0.70 of ten are met
+    scores = average_precision([_annotation()], [_detections(_annotation(offset=3))])
+    assert scores["per_class"]["person"] == pytest.approx(50)
+    assert scores["per_class"]["car"] == 100
+    assert scores["ap50"] == 100
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_no_detection_scores_0(frames: int) -> None:
+    scores = average_precision([_annotation()] * frames, [[]] * frames)
+    assert (scores["ap"], scores["box_ap50"]) == (0, 0)
+    assert scores["per_class"]["car"] == 0
+    assert scores["per_class"]["bicycle"] is None
+
+
+def test_a_frame_without_instances_only_adds_false_alarms() -> None:
+    empty = instances_of(np.zeros((40, 60), np.uint16), 1)
+    sure, unsure = _detections(_annotation(), 0.9), _detections(_annotation(), 0.5)
+    before = average_precision([_annotation(), empty], [unsure, []])
+    after = average_precision([_annotation(), empty], [unsure, sure])
+    assert before["ap"] == 100
+    assert after["ap"] < 60

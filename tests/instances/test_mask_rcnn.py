@@ -1,0 +1,95 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from synth2real.encoders import offline_state_dict
+from synth2real.instances.mask_rcnn import NetworkSettings, build_detector, fitted_size, load_detector, save_detector
+from synth2real.training import ModelFileError, save_model
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_generator(network: NetworkSettings) -> None:
+    before = torch.get_rng_state()
+    first, second, other = (build_detector(network, seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_losses_of_frames_with_and_without_instances_are_finite(network: NetworkSettings) -> None:
+    detector = build_detector(network, 0).train()
+    full = {
+        "boxes": torch.tensor([[8.0, 8.0, 40.0, 40.0]]),
+        "labels": torch.tensor([3]),
+        "masks": torch.zeros(1, 64, 96, dtype=torch.bool),
+    }
+    full["masks"][0, 8:40, 8:40] = True
+    empty = {name: value[:0] for name, value in full.items()}
+    for targets in ([full, empty], [empty, empty]):
+        losses = detector([torch.rand(3, 64, 96), torch.rand(3, 64, 96)], targets)
+        assert set(losses) == {"loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg"}
+        sum(losses.values()).backward()
+        assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_offline_weights_reach_the_backbone_and_frozen_parts_do_not_learn(network: NetworkSettings) -> None:
+    settings = replace(
+        network, backbone="tf_efficientnet_lite0", backbone_weights="offline", backbone_norm="frozen", frozen_levels=1
+    )
+    detector = build_detector(settings, 0).train()
+    body = detector.backbone.body
+    offline = offline_state_dict()
+    assert all(torch.equal(value, offline[name]) for name, value in body.state_dict().items())
+    norms = [module for module in body.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert norms
+    assert not any(norm.training or norm.weight.requires_grad for norm in norms)
+    learning = {name for name, parameter in body.named_parameters() if parameter.requires_grad}
+    assert "conv_stem.weight" not in learning
+    assert not any(name.startswith(("blocks.0.", "blocks.1.")) for name in learning)
+    assert any(name.startswith("blocks.2.") for name in learning)
+
+
+def test_any_timm_backbone_serves(network: NetworkSettings) -> None:
+    detector = build_detector(replace(network, backbone="test_resnet", strides=(8, 16)), 0).eval()
+    pretrained = timm.get_pretrained_cfg("test_resnet")
+    assert pretrained is not None
+    assert tuple(detector.transform.image_mean) == pretrained.mean
+    levels = detector.backbone(torch.zeros(1, 3, 64, 96))
+    assert [tuple(level.shape[-2:]) for level in levels.values()] == [(8, 12), (4, 6), (2, 3)]
+
+
+def test_saved_and_loaded_detectors_are_equal(network: NetworkSettings, tmp_path: Path) -> None:
+    detector = build_detector(network, 3)
+    save_detector(tmp_path / "detector.ckpt", network, detector)
+    settings, loaded = load_detector(tmp_path / "detector.ckpt")
+    assert settings == network
+    wanted = detector.state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in loaded.state_dict().items())
+
+
+def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
+    save_model(tmp_path / "model.ckpt", "segmenter", {}, {})
+    with pytest.raises(ModelFileError, match="expected a detector, found a segmenter"):
+        load_detector(tmp_path / "model.ckpt")
+
+
+def test_settings_that_do_not_fit_are_refused(network: NetworkSettings) -> None:
+    with pytest.raises(ValueError, match="anchor_sizes"):
+        replace(network, anchor_sizes=(8, 16))
+    with pytest.raises(ValueError, match="strides"):
+        replace(network, strides=(4, 16))
+    with pytest.raises(ValueError, match="multiples of 8"):
+        replace(network, channels=12)
+    with pytest.raises(ValueError, match="feature maps of strides"):
+        build_detector(replace(network, strides=(64, 128)), 0)
+
+
+@pytest.mark.parametrize(
+    ("frame", "fitted"),
+    [((256, 512), (256, 512)), ((1024, 2048), (256, 512)), ((360, 480), (256, 341)), ((100, 400), (128, 512))],
+)
+def test_frames_are_fitted_without_changing_their_shape(frame: tuple[int, int], fitted: tuple[int, int]) -> None:
+    assert fitted_size(frame, (256, 512)) == fitted

@@ -1,0 +1,113 @@
+import csv
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from synth2real.detections import read_detections
+from synth2real.frames import FrameError, FrameSet, read_frames
+from synth2real.instances.data import instances_of
+from synth2real.instances.evaluate import average_precision, evaluate_detector
+from synth2real.instances.predict import PredictionSettings, detect, predict_frames
+from synth2real.instances.train import InstanceSettings, train_detector
+from synth2real.training import HardwareSettings, Schedule
+from tests.instances.conftest import ShapesWriter
+
+_KILLED = """
+import os, pickle, signal, sys
+from pathlib import Path
+from synth2real.instances import train
+step = train._Training.training_step
+def killing(self, batch, batch_idx):
+    if self.current_epoch == 2 and batch_idx == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, batch_idx)
+train._Training.training_step = killing
+frames, settings, hardware, folder = pickle.loads(Path(sys.argv[1]).read_bytes())
+train.train_detector(frames, settings, hardware=hardware, curves=folder / "curves.csv", resume=folder / "resume")
+"""
+
+
+def _train(
+    frames: FrameSet, settings: InstanceSettings, hardware: HardwareSettings, folder: Path
+) -> tuple[dict[str, torch.Tensor], str]:
+    detector = train_detector(frames, settings, hardware=hardware, curves=folder / "curves.csv", resume=folder / "resume")
+    return detector.state_dict(), (folder / "curves.csv").read_text()
+
+
+def test_a_killed_training_ends_with_the_same_bits(
+    write_shapes: ShapesWriter, settings: InstanceSettings, hardware: HardwareSettings, tmp_path: Path
+) -> None:
+    frames = write_shapes("set", 4)
+    whole, curves = _train(frames, settings, hardware, tmp_path / "whole")
+    folder = tmp_path / "killed"
+    arguments = tmp_path / "arguments"
+    arguments.write_bytes(pickle.dumps((read_frames(frames.root), settings, hardware, folder)))
+    child = subprocess.run([sys.executable, "-c", _KILLED, str(arguments)], check=False, env=os.environ, capture_output=True)
+    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    assert len(list(csv.DictReader((folder / "curves.csv").read_text().splitlines()))) == 2
+    resumed, resumed_curves = _train(frames, settings, hardware, folder)
+    assert resumed_curves == curves
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert not (folder / "resume").exists()
+
+
+def test_two_images_are_learnt_and_found_at_another_size(
+    write_shapes: ShapesWriter,
+    settings: InstanceSettings,
+    prediction: PredictionSettings,
+    hardware: HardwareSettings,
+    tmp_path: Path,
+) -> None:
+    frames = write_shapes("small", 2)
+    longer = replace(settings, schedule=Schedule(seed=1, epochs=4, steps_per_epoch=40, batch_size=2))
+    detector = train_detector(frames, longer, hardware=hardware, curves=tmp_path / "c.csv", resume=tmp_path / "r")
+    rows = list(csv.DictReader((tmp_path / "c.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["step", "loss", "classifier", "box_reg", "mask", "objectness", "rpn_box_reg"]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) / 3
+
+    scores = evaluate_detector(detector, settings.network, frames, min_area=8, settings=prediction, hardware=hardware)
+    assert scores["frames"] == 2
+    assert scores["instances"] == 4
+    assert scores["ap50"] > 90
+    assert scores["box_ap50"] > 90
+    assert scores["untrained"]["ap50"] < 20
+    assert scores["per_class"]["bus"] is None
+
+    larger = write_shapes("large", 3, (160, 240))
+    annotations = [instances_of(larger.instances(frame), 8) for frame in larger.frames]
+    detections = list(detect(detector, larger, settings.network.size, prediction, hardware))
+    assert all(item.size == (160, 240) for found in detections for item in found)
+    assert (average_precision(annotations, detections)["ap50"] or 0) > 90
+
+    predict_frames(detector, larger, tmp_path / "out", size=settings.network.size, settings=prediction, hardware=hardware)
+    assert read_frames(tmp_path / "out").frames == larger.frames
+    for frame, wanted in zip(larger.frames, detections, strict=True):
+        assert read_detections(tmp_path / "out" / "detections" / f"{frame.frame_id}.json") == tuple(wanted)
+
+
+def test_a_prediction_that_fails_leaves_no_finished_frame_set(
+    write_shapes: ShapesWriter,
+    settings: InstanceSettings,
+    prediction: PredictionSettings,
+    hardware: HardwareSettings,
+    tmp_path: Path,
+) -> None:
+    from synth2real.instances.mask_rcnn import build_detector
+
+    frames = write_shapes("set", 3)
+    detector = build_detector(settings.network, 0)
+    out = tmp_path / "out"
+    predict_frames(detector, frames, out, size=(64, 96), settings=prediction, hardware=hardware)
+    assert len(read_frames(out)) == 3
+    damaged = frames.image_path(frames.frames[2])
+    damaged.write_bytes(damaged.read_bytes()[:40])
+    with pytest.raises(FrameError, match=r"shape2\.png"):
+        predict_frames(detector, frames, out, size=(64, 96), settings=prediction, hardware=hardware)
+    assert not (out / "frames.csv").exists()
