@@ -20,6 +20,7 @@ from synth2real.frames import write_text
 from synth2real.params import PARAMS_FILE
 
 PRESETS_FOLDER = Path("presets")
+_COMMAND = "python -m synth2real.presets"
 _KEEPS_ITS_MEANING = re.compile(r"[\w./+-]+|\[[\w./+, -]*\]")
 """Texts that mean the same wherever they stand in a YAML file; all others are written as JSON, which is YAML too."""
 
@@ -175,9 +176,9 @@ def apply_preset(name: str, assignments: tuple[str, ...] = (), params: Path = PA
 
 
 def main(
-    name: Annotated[str, tyro.conf.Positional] = "",
-    assignments: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
-    show: Annotated[bool, tyro.conf.arg(name="list")] = False,
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = "",
+    assignments: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="KEY=VALUE ...")] = (),
+    show: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="list")] = False,
 ) -> None:
     """Merges a preset into params.yaml and prints what changed (`git diff params.yaml` shows it, `git checkout` undoes it).
 
@@ -191,7 +192,7 @@ def main(
             print(f"{preset:20} {purpose}")
         return
     if not name:
-        tyro.cli(main, args=["--help"])
+        tyro.cli(main, args=["--help"], prog=_COMMAND)
     try:
         changes = apply_preset(name, assignments)
     except PresetError as error:
@@ -203,4 +204,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, prog="python -m synth2real.presets")
+    tyro.cli(main, prog=_COMMAND)

@@ -89,7 +89,7 @@ def _page(table: Table, **parts: Any) -> str:
     models = [row for row in table.rows if row.model != MAJORITY]
     reference = [row.miou for row in models if row.model == "source_only" and not row.is_fused]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(columns_of=_columns_of, words=_words)
+    environment.globals.update(cells_of=_cells_of, words=_words)
     return environment.from_string(PAGE).render(
         table=table,
         models=models,
@@ -114,9 +114,7 @@ def _pictures(sources: ReportSources, table: Table, settings: ReportSettings) ->
     chosen = pictures.choose(sets[0][1].split(table.split).frames, settings.frames)
     missing = [frame.frame_id for frame in chosen if frame.frame_id not in images]
     if missing:
-        raise ReportError(
-            f"{sources.target}: no image of {missing[0]!r}, which {sources.annotations} annotates. Prepare both again."
-        )
+        raise ReportError(f"{sources.target}: no image of {missing[0]!r}, annotated in {sources.annotations}. Prepare again.")
     return [
         {
             "name": frame.frame_id,
@@ -129,7 +127,13 @@ def _pictures(sources: ReportSources, table: Table, settings: ReportSettings) ->
 
 
 def _statistics(path: Path) -> Any:
-    return {file.stem: read_json(file) for file in sorted(path.glob("*.json"))} if path.is_dir() else read_json(path)
+    """The content of a JSON file, or of all in a folder; what it says of several things alike is put side by side."""
+    content = {file.stem: read_json(file) for file in sorted(path.glob("*.json"))} if path.is_dir() else read_json(path)
+    things = list(content.values())
+    if len(things) < 2 or not all(isinstance(thing, Mapping) for thing in things) or not set(things[0]) & set(things[1]):
+        return content
+    keys = dict.fromkeys(key for thing in things for key in thing)
+    return {key: {name: thing[key] for name, thing in content.items() if key in thing} for key in keys}
 
 
 def _training_position(path: Path) -> tuple[int, int, str]:
@@ -142,11 +146,14 @@ def _words(name: object) -> str:
     return str(name).replace("_", " ").replace("round-", "round ")
 
 
-def _columns_of(node: Mapping[str, Any]) -> list[str]:
-    """Columns to show a mapping of mappings of scalars as a table; none if it has another form or would be too wide."""
-    rows = list(node.values())
-    if len(rows) < 2 or not all(isinstance(row, Mapping) and row for row in rows):
-        return []
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    is_flat = not any(isinstance(value, Mapping) for row in rows for value in row.values())
-    return columns if is_flat and len(columns) <= 24 else []
+def _cells_of(node: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """A mapping of mappings of scalars as a table's rows, the longer side down; empty if it has another form."""
+    values = list(node.values())
+    if not values or not all(isinstance(value, Mapping) and value for value in values):
+        return {}
+    if any(isinstance(scalar, Mapping) for value in values for scalar in value.values()):
+        return {}
+    inner = list(dict.fromkeys(key for value in values for key in value))
+    if len(inner) > len(values):
+        return {key: {name: value.get(key) for name, value in node.items()} for key in inner}
+    return {name: {key: value.get(key) for key in inner} for name, value in node.items()}

@@ -13,11 +13,12 @@ PAGE: Final = """\
   {%- else %}{{ value }}{% endif -%}
 {% endmacro %}
 {% macro tree(node) %}
-  {% set columns = columns_of(node) %}
-  {% if columns %}
-    <div class="scroll"><table><thead><tr><th></th>{% for name in columns %}<th>{{ words(name) }}</th>{% endfor %}</tr></thead>
-    <tbody>{% for name, row in node.items() %}<tr><th>{{ words(name) }}</th>
-      {%- for column in columns %}<td>{{ scalar(row.get(column)) }}</td>{% endfor %}</tr>
+  {% set cells = cells_of(node) %}
+  {% if cells %}
+    <div class="scroll"><table><thead><tr><th></th>
+    {%- for name in (cells.values() | first) %}<th>{{ words(name) }}</th>{% endfor %}</tr></thead>
+    <tbody>{% for name, row in cells.items() %}<tr><th>{{ words(name) }}</th>
+      {%- for value in row.values() %}<td>{{ scalar(value) }}</td>{% endfor %}</tr>
     {% endfor %}</tbody></table></div>
   {% else %}
     <dl>{% for name, value in node.items() %}
@@ -72,9 +73,9 @@ figure.zoom figcaption { color: #fff; font-size: 1rem; padding-top: 0.6rem; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 46vw), 1fr)); gap: 0.4rem; }
 .panels img { width: 100%; height: auto; }
 .plot { max-width: 100%; height: auto; display: block; }
-dl { margin: 0; font-size: 0.92rem; }
-dl > div { display: flex; gap: 0.8rem; padding: 0.15rem 0; border-bottom: 1px solid #eef1f4; }
-dl > div.branch { display: block; border-bottom: 0; padding-top: 0.6rem; }
+dl { margin: 0; font-size: 0.92rem; display: flex; flex-wrap: wrap; gap: 0 2.6rem; align-items: flex-start; }
+dl > div { flex: 1 1 100%; display: flex; gap: 0.8rem; padding: 0.15rem 0; border-bottom: 1px solid #eef1f4; }
+dl > div.branch { flex: 0 1 auto; max-width: 100%; min-width: min(14rem, 100%); display: block; border-bottom: 0; padding-top: 0.6rem; }
 dt { flex: 0 0 15rem; color: var(--quiet); }
 .branch > dt { color: var(--ink); font-weight: 600; }
 dd { margin: 0; overflow-wrap: anywhere; }
