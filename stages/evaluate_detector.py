@@ -27,8 +27,8 @@ def main(instances: Path, model: Path, out: Path) -> None:
         detector,
         network,
         read_frames(instances).split("val"),
-        min_area=read_section("instances.training", InstanceSettings).min_area,
-        settings=read_section("instances.prediction", PredictionSettings),
+        min_area=read_section("instances", InstanceSettings).min_area,
+        settings=read_section("predict_instances", PredictionSettings),
         hardware=read_section("hardware", HardwareSettings),
     )
     write_text(out, json.dumps(metrics, indent=2) + "\n")

@@ -27,7 +27,7 @@ def main(images: Path, model: Path, out: Path, splits: tuple[str, ...] = ()) -> 
         frames.split(*splits) if splits else frames,
         out,
         size=network.size,
-        settings=read_section("instances.prediction", PredictionSettings),
+        settings=read_section("predict_instances", PredictionSettings),
         hardware=read_section("hardware", HardwareSettings),
     )
 

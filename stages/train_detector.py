@@ -19,7 +19,7 @@ def main(instances: Path, out: Path, curves: Path) -> None:
         out: Model file.
         curves: CSV file with the losses.
     """
-    settings = read_section("instances.training", InstanceSettings)
+    settings = read_section("instances", InstanceSettings)
     detector = train_detector(
         read_frames(instances).split("train"),
         settings,
