@@ -1,5 +1,6 @@
 """Presets: only the named values change, comments and layout stay, and what does not fit is refused."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ruamel.yaml import YAML
 
 from synth2real.presets import Change, PresetError, apply_preset, list_presets, main, merge, parse_assignment, read_values
 
+_ROOT = Path(__file__).parents[1]
 _PARAMS = """\
 # Head.
 prepare:
@@ -57,6 +59,19 @@ def test_values_change_and_everything_else_stays() -> None:
         "prepare.source.root", "prepare.source.size", "prepare.source.limit",
         "segmentation.learning_rate", "segmentation.classes", "segmentation.encoder", "empty", "flow.two",
     ]  # fmt: skip
+
+
+def test_every_preset_of_the_project_fits_its_params() -> None:
+    params = (_ROOT / "params.yaml").read_text(encoding="utf-8")
+    paths = sorted((_ROOT / "presets").glob("*.yaml"))
+    assert paths
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        assert re.match(r"# \w", text), path
+        merged, changes = merge(params, read_values(text, path.name), path.name)
+        assert changes, path
+        comments = [line.strip() for line in params.splitlines() if line.strip().startswith("#")]
+        assert [line.strip() for line in merged.splitlines() if line.strip().startswith("#")] == comments
 
 
 def test_equal_values_are_no_change() -> None:

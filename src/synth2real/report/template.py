@@ -75,7 +75,8 @@ figure.zoom figcaption { color: #fff; font-size: 1rem; padding-top: 0.6rem; }
 .plot { max-width: 100%; height: auto; display: block; }
 dl { margin: 0; font-size: 0.92rem; display: flex; flex-wrap: wrap; gap: 0 2.6rem; align-items: flex-start; }
 dl > div { flex: 1 1 100%; display: flex; gap: 0.8rem; padding: 0.15rem 0; border-bottom: 1px solid #eef1f4; }
-dl > div.branch { flex: 0 1 auto; max-width: 100%; min-width: min(14rem, 100%); display: block; border-bottom: 0; padding-top: 0.6rem; }
+dl > div.branch { display: block; flex: 0 1 auto; max-width: 100%; min-width: min(14rem, 100%);
+                  border-bottom: 0; padding-top: 0.6rem; }
 dt { flex: 0 0 15rem; color: var(--quiet); }
 .branch > dt { color: var(--ink); font-weight: 600; }
 dd { margin: 0; overflow-wrap: anywhere; }
