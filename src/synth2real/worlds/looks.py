@@ -25,10 +25,10 @@ def light(rng: np.random.Generator, look: LookName) -> Light:
     azimuth = rng.uniform(0.0, 2.0 * np.pi)
     overcast = {"game": 0.2, "camera": 0.75, "studio": 0.5}[look]
     if rng.random() < overcast:
-        elevation, strength, softness = rng.uniform(0.7, 1.3), rng.uniform(0.08, 0.2), 1.6
+        elevation, strength, softness = rng.uniform(0.7, 1.3), rng.uniform(0.1, 0.3), 1.6
         sky = np.array((0.62, 0.66, 0.7)) * rng.uniform(0.75, 1.1)
     else:
-        elevation, strength, softness = rng.uniform(0.35, 1.15), rng.uniform(0.75, 1.1), 0.12
+        elevation, strength, softness = rng.uniform(0.35, 1.15), rng.uniform(1.0, 1.7), 0.12
         sky = np.array((0.3, 0.36, 0.46)) * rng.uniform(0.8, 1.25)
     warm = np.clip(1.2 - elevation, 0.0, 0.7)
     sun = strength * np.array((1.0, 0.95 - 0.12 * warm, 0.86 - 0.35 * warm))
@@ -151,11 +151,11 @@ def _asphalt(rng: np.random.Generator, contrast: float) -> Material:
 
 def _leaves(rng: np.random.Generator, contrast: float) -> Material:
     size = 256
-    picture = np.full((size, size), 0.45, np.float32)
+    picture = np.full((size, size), 0.5, np.float32)
     for _ in range(900):
         x, y = (int(value) for value in rng.integers(0, size, 2))
         axes = (int(rng.integers(4, 9)), int(rng.integers(2, 5)))
-        angle, value = rng.uniform(0, 360), float(0.55 + 0.45 * rng.random() ** (1 / contrast))
+        angle, value = rng.uniform(0, 360), float(0.62 + 0.38 * rng.random() ** (1 / contrast))
         for dx in (-size, 0, size):
             for dy in (-size, 0, size):
                 if -12 < x + dx < size + 12 and -12 < y + dy < size + 12:
@@ -249,16 +249,12 @@ def finish(
     pixels = (0.78 * pixels + 0.22 * grey) * np.array((0.95, 1.02, 0.98), np.float32)
     pixels *= (exposure / 255.0) * _vignette(height, width)
     pixels = np.clip(pixels, 0.0, None)
-    pixels = pixels * (1.0 + 0.12 * pixels) / (0.12 + pixels) * 0.95 * (0.12 + 1.0) / 1.12 * _toe(pixels)
+    pixels = 0.025 + 0.95 * np.minimum(pixels, 1.0) ** 1.2  # lifted blacks, as through a windscreen
     noise = rng.standard_normal((height, width, 3), np.float32)
     pixels += noise * np.sqrt(0.006**2 + 0.012**2 * np.clip(pixels, 0.0, 1.0))
     levels = (255.0 * np.clip(pixels, 0.0, 1.0)).astype(np.uint8)
     encoded = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 92))])[1]
     return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
-
-
-def _toe(pixels: np.ndarray) -> np.ndarray:
-    return np.clip(pixels * 1.6, 0.25, 1.0)
 
 
 @cache

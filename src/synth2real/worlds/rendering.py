@@ -12,7 +12,7 @@ The frame is right-handed: x right, y forward, z up, metres; angles in radians, 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, NamedTuple
@@ -35,7 +35,8 @@ NEAR: Final = 0.4
 FAR: Final = 420.0
 """Distance of the far plane in metres."""
 _CHUNK: Final = 24.0  # metres; geometry is grouped by squares of this size so that Panda3D can cull what is out of view
-_SKY_RADIUS: Final = 300.0
+_FILM_SPEED: Final = 2.0
+_SKY_RADIUS: Final = 380.0
 _SKY_ID: Final = LABEL_BY_NAME["sky"].label_id
 _IS_THING: Final = np.array([label.is_thing for label in LABELS])
 _IS_FOREGROUND: Final = np.isin(np.arange(len(LABELS)), [label.label_id for label in VEIS_LABELS])
@@ -141,7 +142,8 @@ class Scene:
         placed: objects.
         light: the light.
         materials: by the names that the meshes use.
-        sky: panorama, RGB, sides powers of two; its columns go once around, its rows from the zenith to 10 degrees below the horizon.
+        sky: panorama, RGB, sides powers of two; its columns go once around, its rows from the
+            zenith to 10 degrees below the horizon.
     """
 
     ground: tuple[Part, ...]
@@ -178,6 +180,8 @@ class Renderer:
 
     def __init__(self, height: int, width: int, supersampling: int) -> None:
         self._size = (height, width)
+        nearest_first = core.CullBinManager.BT_front_to_back  # what is hidden costs no texture look-up
+        core.CullBinManager.get_global_ptr().set_bin_type("opaque", nearest_first)
         self._lens = core.PerspectiveLens()
         self._lens.set_near_far(NEAR, FAR)
         self._image = _Pass(height * supersampling, width * supersampling, self._lens)
@@ -204,7 +208,10 @@ class Renderer:
             for part in parts:
                 own.add(part, numbers.of(owner, part), ground=False)
             if placed.moves:
-                self._dynamic.append((placed, own.attach(self._image.root, self._ids.root)))
+                nodes = own.attach(self._image.root, self._ids.root)
+                nodes.append(_contact_shadow(placed))
+                nodes[-1].reparent_to(self._image.root)
+                self._dynamic.append((placed, nodes))
         shadows = _light_map(scene)
         for part in scene.ground:
             batches.add(part, numbers.of(0, part), ground=True)
@@ -392,7 +399,8 @@ class _Batches:
 def _shaded(mesh: Mesh, light: Light) -> UInt8[np.ndarray, "n 4"]:
     linear = mesh.colours * light.on(mesh.normals)
     colour = np.empty((len(linear), 4), np.uint8)
-    colour[:, :3] = 255.0 * np.sqrt(np.clip(linear, 0.0, 1.0)) + 0.5  # display gamma of 2
+    exposed = 1.0 - np.exp(-_FILM_SPEED * linear)  # a film's response: dark things gain, bright things never clip
+    colour[:, :3] = 255.0 * np.sqrt(exposed) + 0.5  # display gamma of 2
     colour[:, 3] = 255
     return colour
 
@@ -471,9 +479,36 @@ def _sky_dome(panorama: UInt8[np.ndarray, "h w 3"]) -> core.NodePath:
     node = core.NodePath(_geom_node([(data, triangles)]))
     node.set_texture(_texture(panorama, core.SamplerState.WM_clamp, mipmaps=False))
     node.set_two_sided(True)
-    node.set_depth_write(False)
-    node.set_depth_test(False)
-    node.set_bin("background", 0)
+    node.set_bin("fixed", 0)  # after all that may hide it
+    return node
+
+
+@cache
+def _blob() -> core.Texture:
+    size = 32
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    edge = np.clip(1.0 - np.abs(x) ** 4, 0.0, 1.0) * np.clip(1.0 - np.abs(y) ** 4, 0.0, 1.0)
+    pixels = np.zeros((size, size, 4), np.uint8)
+    pixels[..., 3] = 150.0 * edge
+    texture = core.Texture()
+    texture.setup_2d_texture(size, size, core.Texture.T_unsigned_byte, core.Texture.F_rgba)
+    texture.set_ram_image(pixels)
+    return texture
+
+
+def _contact_shadow(placed: Placed) -> core.NodePath:
+    """A soft dark patch under something that moves, turned as it is."""
+    width, length = (max(1.25 * side, side + 0.25) for side in placed.thing.footprint)
+    rows = np.zeros(4, _IMAGE_COLUMNS)
+    rows["texel"] = ((0, 0), (1, 0), (1, 1), (0, 1))
+    c, s = np.cos(placed.yaw), np.sin(placed.yaw)
+    flat = (rows["texel"] - 0.5) * (width, length)
+    rows["vertex"][:, :2] = flat @ np.array(((c, s), (-s, c)))
+    rows["vertex"][:, 2] = 0.025
+    rows["colour"] = 255
+    node = core.NodePath(_geom_node([(rows, np.array(((0, 1, 2), (0, 2, 3))))]))
+    node.set_texture(_blob())
+    node.set_transparency(core.TransparencyAttrib.M_alpha)
     return node
 
 

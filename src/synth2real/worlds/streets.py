@@ -26,6 +26,8 @@ _KERB: Final = 0.12  # height of pavements, metres
 _LENGTH: Final = 170.0  # metres that are built in front of the first camera position
 _BEHIND: Final = -14.0
 _DRIVE: Final = 75.0  # metres along which cameras stand
+_SIDE_PAVEMENT: Final = 2.2  # width of the pavements along side streets, metres
+_TREE_KINDS: Final = 7
 _MARKING: Final = 0.012  # height of paint above the road, metres
 
 
@@ -65,12 +67,12 @@ class _Habits:
 
 _HABITS: Final = {
     "game": _Habits(
-        drives_left=0.4, parked=0.6, tram=0.15, median=0.15, street_trees=0.55, grass_strip=0.25, terraced=0.7, park=0.16,
-        wall=0.1, railing=0.3, people=0.07, cyclists=1.6, asphalt=(0.06, 0.2), paving="paving",
+        drives_left=0.4, parked=0.6, tram=0.15, median=0.15, street_trees=0.75, grass_strip=0.25, terraced=0.7, park=0.16,
+        wall=0.1, railing=0.3, people=0.1, cyclists=1.6, asphalt=(0.06, 0.2), paving="paving",
     ),
     "camera": _Habits(
-        drives_left=0.0, parked=0.75, tram=0.15, median=0.2, street_trees=0.7, grass_strip=0.3, terraced=0.8, park=0.2,
-        wall=0.1, railing=0.3, people=0.09, cyclists=2.0, asphalt=(0.08, 0.16), paving="paving",
+        drives_left=0.0, parked=0.75, tram=0.15, median=0.2, street_trees=0.8, grass_strip=0.3, terraced=0.8, park=0.2,
+        wall=0.1, railing=0.3, people=0.13, cyclists=2.0, asphalt=(0.08, 0.16), paving="paving",
     ),
 }  # fmt: skip
 
@@ -85,6 +87,7 @@ class _Draft:
     ground: list[Part] = field(default_factory=list)
     placed: list[Placed] = field(default_factory=list)
     taken: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    trees: list[SceneObject] = field(default_factory=list)
 
     def centre(self, along: float | np.ndarray) -> float | np.ndarray:
         """Where the centre line is at ``along``, metres across."""
@@ -99,6 +102,13 @@ class _Draft:
         heading = self.heading(along) + yaw
         velocity = (-speed * float(np.sin(heading)), speed * float(np.cos(heading)))
         self.placed.append(Placed(thing, float(across + self.centre(along)), float(along), heading, z, velocity))
+
+    def tree(self, across: float, along: float, z: float = _KERB) -> None:
+        """Plants one of the street's few kinds of trees, turned at random: what is planted together is alike."""
+        if len(self.trees) < _TREE_KINDS:
+            self.trees.append(vegetation.tree(self.rng))
+        thing = self.trees[int(self.rng.integers(len(self.trees)))]
+        self.put(thing, across, along, float(self.rng.uniform(0.0, 2.0 * np.pi)), z)
 
     def claim(self, strip: str, along: float, half: float) -> bool:
         """Whether ``along`` +- ``half`` of a strip was free; it is taken now."""
@@ -124,6 +134,15 @@ class _Draft:
         """The vertical face of a kerb; it looks to the right (1) or to the left (-1)."""
         start = (across, along[0], 0.0)
         self._lay(SIDEWALK, start, (0.0, 0.0, -facing * _KERB), along[1] - along[0], "concrete", colour)
+
+    def kerb_ends(self, edge: float, along: tuple[float, float], side: int, colour: float) -> None:
+        """The kerbs towards the side streets, before and behind a stretch of pavement that begins at ``edge``."""
+        low, high = sorted((side * edge, side * (edge + 60.0)))
+        corners = []
+        for y, start, stop in ((along[0], low, high), (along[1], high, low)):
+            first, last = start + self.centre(y), stop + self.centre(y)
+            corners.append(((first, y, 0.0), (last, y, 0.0), (last, y, _KERB), (first, y, _KERB)))
+        self.ground.append(Part(SIDEWALK, 0, quads(corners, (colour, colour, colour), "concrete")))
 
     def _lay(
         self,
@@ -219,7 +238,7 @@ def street(rng: np.random.Generator, look: looks.LookName, views: int) -> Street
     light = looks.light(rng, look)
     scene = Scene(tuple(draft.ground), tuple(draft.placed), light, looks.materials(look), looks.sky(rng, look))
     cameras = tuple(_view(draft, float(ego)) for _ in range(views))
-    exposure = float(rng.uniform(0.85, 1.25)) if look == "game" else float(rng.uniform(0.75, 1.3))
+    exposure = float(rng.uniform(0.95, 1.4)) if look == "game" else float(rng.uniform(0.75, 1.3))
     return Street(scene, cameras, exposure)
 
 
@@ -284,7 +303,11 @@ def _lay_ground(
                 low += strips[index] - 0.16
             _band(draft, SIDEWALK, side, low, low + pavements[index], span, str(texture), paving)
             low += pavements[index]
-            _band(draft, TERRAIN, side, low, low + 45.0, span, "grass", tuple(grass.tolist()))
+            inside = (span[0] + _SIDE_PAVEMENT, span[1] - _SIDE_PAVEMENT)
+            _band(draft, TERRAIN, side, low, low + 60.0, inside, "grass", tuple(grass.tolist()))
+            for pavement in ((span[0], inside[0]), (inside[1], span[1])):
+                _band(draft, SIDEWALK, side, low, low + 60.0, pavement, str(texture), paving)
+            draft.kerb_ends(edges[index], span, side, kerb_tone)
     if tram:
         rail = (0.2, 0.2, 0.21)
         for side in (-1, 1):
@@ -417,7 +440,7 @@ def _frontage(draft: _Draft, side: int, front: float, crossings: list[tuple[floa
                 sign = 1.0 if facing == 0.0 else -1.0
                 draft.put(house, side * (across + width / 2), edge + sign * (depth / 2 + 2.5), np.pi if sign > 0 else 0.0, _KERB)
                 across += width
-        draft.put(vegetation.tree(rng), side * (front + 62.0), (a + b) / 2)
+        draft.tree(side * (front + 62.0), (a + b) / 2, 0.0)
 
 
 def building(rng: np.random.Generator) -> SceneObject:
@@ -430,21 +453,13 @@ def _park(draft: _Draft, side: int, front: float, along: float, length: float) -
     rng = draft.rng
     _barrier(draft, side, front + 0.3, along, length)
     for _ in range(int(rng.integers(2, 3 + length / 5))):
-        draft.put(
-            vegetation.tree(rng),
-            side * (front + rng.uniform(2.5, 22.0)),
-            along + rng.uniform(1.5, length),
-            rng.uniform(0, 6.28),
-            _KERB,
-        )
+        draft.tree(side * (front + rng.uniform(2.5, 14.0)), along + rng.uniform(1.5, length))
     for _ in range(int(rng.integers(0, 4))):
-        draft.put(
-            vegetation.bush(rng),
-            side * (front + rng.uniform(1.2, 8.0)),
-            along + rng.uniform(1.0, length),
-            rng.uniform(0, 6.28),
-            _KERB,
-        )
+        across, bush_along = side * (front + rng.uniform(1.2, 8.0)), along + rng.uniform(1.0, length)
+        draft.put(vegetation.bush(rng), across, bush_along, rng.uniform(0, 6.28), _KERB)
+    draft.put(
+        vegetation.hedge(rng, length=length, height=float(rng.uniform(3.0, 7.0))), side * (front + 16.0), along + length / 2
+    )
 
 
 def _walled_garden(draft: _Draft, side: int, front: float, along: float, length: float) -> None:
@@ -453,13 +468,7 @@ def _walled_garden(draft: _Draft, side: int, front: float, along: float, length:
         return
     draft.put(street_furniture.wall(rng, length), side * (front + 0.3), along + length / 2, 0.0, _KERB)
     for _ in range(int(rng.integers(1, 2 + length / 5))):
-        draft.put(
-            vegetation.tree(rng),
-            side * (front + rng.uniform(3.0, 12.0)),
-            along + rng.uniform(0.0, length),
-            rng.uniform(0, 6.28),
-            _KERB,
-        )
+        draft.tree(side * (front + rng.uniform(3.0, 9.0)), along + rng.uniform(0.0, length))
 
 
 def _front_garden(draft: _Draft, side: int, front: float, along: float, length: float) -> None:
@@ -523,18 +532,16 @@ def _furnish(
         start = rng.uniform(0.0, 90.0)
         for along in np.arange(start, start + rng.uniform(6.0, 30.0), rng.uniform(1.5, 3.0)):
             put(street_furniture.bollard(rng), float(along), 0.0, edge + 0.35)
-    if (strip > 0.0 or pavement > 2.6) and rng.random() < habits.street_trees:
-        spacing = rng.uniform(8.0, 16.0)
-        kind = ("round", "oval", "spreading", "bare", "conifer", "poplar")[
-            int(rng.choice(6, p=(0.34, 0.25, 0.15, 0.16, 0.05, 0.05)))
-        ]
+    if (strip > 0.0 or pavement > 2.2) and rng.random() < habits.street_trees:
+        spacing = rng.uniform(7.0, 13.0)
+        kinds: tuple[vegetation.TreeKind, ...] = ("round", "oval", "spreading", "bare", "conifer", "poplar")
+        kind = kinds[int(rng.choice(6, p=(0.34, 0.27, 0.18, 0.13, 0.03, 0.05)))]
         height = rng.uniform(5.5, 10.0)
+        planted = [vegetation.tree(rng, kind=kind, height=float(height * rng.uniform(0.85, 1.15))) for _ in range(3)]
         middle = edge + (strip / 2 if strip > 0.0 else 0.6) + 0.16
         for along in np.arange(_BEHIND, _LENGTH, spacing) + rng.uniform(-1.0, 1.0):
-            if rng.random() < 0.85:
-                crown = vegetation.tree(rng, kind=kind, height=float(height * rng.uniform(0.85, 1.15)))  # type: ignore[arg-type]
-                if _is_free(crossings, along, 3.0) and draft.claim(name, float(along), 0.7):
-                    draft.put(crown, side * middle, float(along), rng.uniform(0, 6.28), _KERB)
+            if rng.random() < 0.9 and _is_free(crossings, along, 3.0) and draft.claim(name, float(along), 0.7):
+                draft.put(planted[int(rng.integers(3))], side * middle, float(along), rng.uniform(0, 6.28), _KERB)
     for along in rng.uniform(0.0, 120.0, rng.poisson(2.0)):
         put(
             two_wheelers.bicycle(rng, ridden=False),
@@ -553,7 +560,7 @@ def _park_cars(draft: _Draft, side: int, inner: float, width: float, drive: int,
         return
     rng = draft.rng
     along = _BEHIND + rng.uniform(0.0, 6.0)
-    density = rng.uniform(0.25, 0.95)
+    density = rng.uniform(0.15, 0.85)
     while along < _LENGTH:
         if rng.random() > density:
             along += 5.5
@@ -613,8 +620,8 @@ def _end(draft: _Draft) -> None:
             width, depth = house.footprint
             draft.put(house, across + width / 2, along + depth / 2, np.pi)
             across += width
-    for across in rng.uniform(-40.0, 40.0, rng.integers(6, 16)):
-        draft.put(vegetation.tree(rng), float(across), along - rng.uniform(-3.0, 2.0), 0.0)
+    for across in rng.uniform(-30.0, 30.0, rng.integers(4, 11)):
+        draft.tree(float(across), along - rng.uniform(-3.0, 2.0), 0.0)
 
 
 # --- What drives -------------------------------------------------------------------------------------------------------
@@ -622,7 +629,7 @@ def _end(draft: _Draft) -> None:
 
 def _traffic(draft: _Draft, drive: int, lanes: int, lane: float, median: float, tram: bool, parking: tuple[float, ...]) -> None:
     rng = draft.rng
-    density = rng.choice((0.3, 0.8, 1.5))
+    density = rng.choice((0.25, 0.6, 1.2))
     for direction in (1, -1):
         side = drive * direction
         for number in range(lanes):
@@ -634,7 +641,7 @@ def _traffic(draft: _Draft, drive: int, lanes: int, lane: float, median: float, 
                 length = thing.footprint[1]
                 yaw = 0.0 if direction > 0 else np.pi
                 draft.put(thing, across + rng.normal(0.0, 0.12), along + length / 2, yaw, 0.0, speed)
-                along += length + 2.0 + rng.exponential(24.0 / density)
+                along += length + 3.0 + rng.exponential(26.0 / density)
     for _ in range(rng.poisson(draft.habits.cyclists)):
         side = int(rng.choice((-1, 1)))
         across = side * (median + lanes * lane - 0.55)
@@ -656,9 +663,9 @@ def _traffic(draft: _Draft, drive: int, lanes: int, lane: float, median: float, 
 
 def _vehicle(rng: np.random.Generator) -> SceneObject:
     kind = rng.random()
-    if kind < 0.78:
+    if kind < 0.88:
         return vehicles.car(rng)
-    if kind < 0.9:
+    if kind < 0.95:
         return vehicles.truck(rng)
     return vehicles.bus(rng)
 
@@ -683,7 +690,7 @@ def _view(draft: _Draft, ego: float) -> View:
         y=y,
         z=float(rng.uniform(1.15, 1.55)),
         yaw=yaw,
-        pitch=float(rng.normal(-0.01, 0.025)),
+        pitch=float(rng.normal(-0.03, 0.028)),
         roll=float(rng.normal(0.0, 0.008)),
         field_of_view=float(np.radians(rng.uniform(48.0, 64.0))),
         time=time,
@@ -698,6 +705,6 @@ def _blocked(draft: _Draft, x: float, y: float, time: float) -> bool:
         length = max(placed.thing.footprint) / 2
         if length > 12.0 and not placed.moves:
             continue
-        if abs(dx) < 1.0 + min(placed.thing.footprint) / 2 and -1.5 - length < dy < 3.5 + length:
+        if abs(dx) < 1.0 + min(placed.thing.footprint) / 2 and -1.5 - length < dy < 5.0 + length:
             return True
     return False
