@@ -103,7 +103,9 @@ def person(rng: np.random.Generator, child: bool | None = None, walking: bool | 
     build = random_build(rng, small)
     wear = random_wear(rng, helmet=False)
     joints = walking_joints(build, rng.uniform(0, 2 * np.pi), rng.uniform(0.7, 1.1)) if strides else standing_joints(rng, build)
-    return scene_object([Part(PERSON, 1, mesh) for mesh in figure(build, joints, wear)])
+    body = figure(build, joints, wear)
+    ground = xyz(0, 0, -min(float(mesh.vertices[:, 2].min()) for mesh in body))
+    return scene_object([Part(PERSON, 1, mesh.translated(ground)) for mesh in body])
 
 
 def random_build(rng: np.random.Generator, child: bool = False) -> Build:
@@ -187,14 +189,14 @@ def reach(
 
 
 def figure(build: Build, joints: Joints, wear: Wear) -> list[Mesh]:
-    """The clothed body over its joints, as meshes of cloth, skin and plain colour."""
+    """The clothed body over its joints, as meshes of cloth and of plain colour (skin, hair, shoes)."""
     h, g = build.stature, build.girth
     unit = 0.01 * h * g
     inward = joints.chest - joints.shoulders
     arms = np.stack((joints.shoulders + 0.22 * inward, joints.elbows, joints.wrists), axis=1)
     legs = np.stack((joints.hips, joints.knees, joints.ankles), axis=1)
     sleeve = np.array((2.5, 3.2, 2.7, 2.5, 2.0)) if wear.long_sleeves else np.array((2.5, 3.3, 2.4, 2.2, 1.6))
-    trouser = np.array((5.4, 4.9, 3.7, 3.5, 2.9)) if wear.garment != "shorts" else np.array((5.4, 5.2, 3.2, 3.1, 2.1))
+    trouser = np.array((4.6, 4.9, 3.7, 3.5, 2.9)) if wear.garment != "shorts" else np.array((4.6, 5.2, 3.2, 3.1, 2.1))
     bare = wear.garment in ("shorts", "skirt")
     arm_colours = np.broadcast_to(wear.top, (2, 5, 6, 3)).copy()
     if not wear.long_sleeves:
@@ -233,32 +235,45 @@ def figure(build: Build, joints: Joints, wear: Wear) -> list[Mesh]:
     else:
         skirts = []
     torso = lofts(_ovals(joints.pelvis, up, across, fore, levels, widths, depths), wear.top, "cloth")
-    size = h * build.head
-    face = joints.head
-    skull = np.array((0.047, 0.058, 0.068)) * size
-    hands = joints.wrists + 0.035 * h * _unit(joints.wrists - joints.elbows)
-    flesh = [
-        ellipsoids(face, skull, wear.skin, 1, "skin"),
-        tubes(joints.chest - 0.01 * h * up, face - xyz(0, 0, 0.03 * h), 0.032 * h, 0.03 * h, wear.skin, 5, "skin", caps=False),
-        ellipsoids(hands, np.array((0.016, 0.02, 0.034)) * h, wear.skin, 0, "skin"),
-    ]
-    if wear.helmet is not None:
-        crown = ellipsoids(face + np.array((0, -0.006, 0.024)) * size, skull * (1.22, 1.28, 0.86), wear.helmet, 1)
-    else:
-        crown = ellipsoids(face + np.array((0, -0.014, 0.012)) * size, skull * (1.1, 1.0, 0.99), wear.hair, 1)
-    plain = [crown]
-    if wear.long_hair:
-        plain.append(ellipsoids(face + np.array((0, -0.036, -0.045)) * size, skull * (1.05, 0.55, 1.05), wear.hair, 0))
     forward = _unit(fore * (1, 1, 0) + xyz(0, 1e-6, 0))
-    plain.append(_shoes(joints.ankles, joints.knees, forward, h, wear.shoes))
-    if wear.bag == "backpack":
-        centre = joints.pelvis + 0.62 * trunk_length * up - 0.105 * h * g * fore
-        plain.append(ellipsoids(centre, np.array((0.085, 0.06, 0.125)) * h, wear.bag_colour, 1))
-    elif wear.bag == "handbag":
-        plain.append(boxes(hands[1] - xyz(0, 0, 0.11 * h), np.array((0.05, 0.17, 0.13)) * h, wear.bag_colour, taper=0.8))
+    neck = tubes(joints.chest - 0.01 * h * up, joints.head - xyz(0, 0, 0.03 * h), 0.032 * h, 0.03 * h, wear.skin, 5, caps=False)
+    plain = [neck, *_rounds(build, joints, wear, up, fore), _shoes(joints.ankles, joints.knees, forward, h, wear.shoes)]
+    if wear.bag == "handbag":
+        hand = joints.wrists[1] - xyz(0, 0, 0.15 * h)
+        plain.append(boxes(hand, np.array((0.05, 0.17, 0.13)) * h, wear.bag_colour, taper=0.8))
     elif wear.bag == "shoulder":
         plain.append(boxes(joints.pelvis + xyz(0.125 * h * g, -0.01, -0.01), np.array((0.06, 0.17, 0.15)) * h, wear.bag_colour))
-    return [torso, limbs, *skirts, *flesh, *plain]
+    return [torso, limbs, *skirts, *plain]
+
+
+def _rounds(build: Build, joints: Joints, wear: Wear, up: NDArray[np.float64], fore: NDArray[np.float64]) -> list[Mesh]:
+    """Head, hair or helmet, hands and backpack: ellipsoids, the large ones finer."""
+    h = build.stature
+    size = h * build.head
+    skull = np.array((0.047, 0.058, 0.068)) * size
+    centres, radii, colours = [joints.head], [skull], [wear.skin]
+    if wear.helmet is not None:
+        centres.append(joints.head + xyz(0, -0.006, 0.024) * size)
+        radii.append(skull * (1.22, 1.28, 0.86))
+        colours.append(wear.helmet)
+    else:
+        centres.append(joints.head + xyz(0, -0.014, 0.012) * size)
+        radii.append(skull * (1.1, 1.0, 0.99))
+        colours.append(wear.hair)
+    if wear.bag == "backpack":
+        centres.append(joints.chest - 0.11 * h * up - 0.095 * h * build.girth * fore)
+        radii.append(np.array((0.085, 0.06, 0.125)) * h)
+        colours.append(wear.bag_colour)
+    hands = joints.wrists + 0.035 * h * _unit(joints.wrists - joints.elbows)
+    small, small_radii, small_colours = [*hands], [xyz(0.016, 0.02, 0.034) * h] * 2, [wear.skin] * 2
+    if wear.long_hair:
+        small.append(joints.head + xyz(0, -0.036, -0.045) * size)
+        small_radii.append(skull * (1.05, 0.55, 1.05))
+        small_colours.append(wear.hair)
+    return [
+        ellipsoids(np.array(centres), np.array(radii), np.array(colours), 1),
+        ellipsoids(np.array(small), np.array(small_radii), np.array(small_colours), 0),
+    ]
 
 
 def _forward(
@@ -338,5 +353,6 @@ def _shoes(
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    unit: NDArray[np.float64] = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    lengths = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
+    unit: NDArray[np.float64] = vectors / np.maximum(lengths, 1e-9)
     return unit

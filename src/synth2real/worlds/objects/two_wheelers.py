@@ -4,16 +4,19 @@ With a rider, the rider is label 25, instance 1, and the machine instance 2; par
 label picture a bicycle's wheels are full discs, as annotators draw them; in the image one looks through the spokes.
 """
 
+from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from synth2real.worlds.meshes import (
     Mesh,
     Part,
     SceneObject,
     boxes,
+    copies,
     lathe,
     lofts,
     merge,
@@ -27,6 +30,8 @@ from synth2real.worlds.objects.people import Build, Joints, Wear, figure, random
 MotorcycleKind = Literal["motorcycle", "scooter"]
 
 RIDER, MOTORCYCLE, BICYCLE = 25, 32, 33
+
+_Bar = tuple[NDArray[np.float64], NDArray[np.float64], float, ArrayLike]  # start, end, radius, colour
 
 FRAME_TONES = np.array(
     (
@@ -63,7 +68,6 @@ def bicycle(rng: np.random.Generator, ridden: bool | None = None) -> SceneObject
     stem = head_high + xyz(0, -0.02, 0.13)
     step_through = rng.random() < 0.4
     paint = FRAME_TONES[rng.choice(7, p=FRAME_SHARES)] * rng.uniform(0.8, 1.2)
-    tilt = rng.uniform(-0.02, 0.02)
     joint = crank + 0.35 * (seat - crank) if step_through else seat_tube - xyz(0, 0, 0.04)
     side = np.array((0.055, 0.0, 0.0))
     phase = rng.uniform(0, 2 * np.pi)
@@ -72,7 +76,7 @@ def bicycle(rng: np.random.Generator, ridden: bool | None = None) -> SceneObject
     grip = np.array((0.27, 0.0, 0.0))
     reach_back = np.array((0, -0.12 if step_through else 0.06, 0.02))
     grips = np.array((stem - grip + reach_back, stem + grip + reach_back))
-    bars = (
+    bars: list[_Bar] = [
         (crank, seat, 0.017, paint),
         (head_low, crank, 0.02, paint),
         (head_high, joint, 0.018, paint),
@@ -87,16 +91,7 @@ def bicycle(rng: np.random.Generator, ridden: bool | None = None) -> SceneObject
         (stem, grips[1], 0.014, STEEL),
         (crank, pedals[0] + 0.3 * side, 0.013, STEEL),
         (crank, pedals[1] - 0.3 * side, 0.013, STEEL),
-    )
-    frame = tubes(
-        [bar[0] for bar in bars],
-        [bar[1] for bar in bars],
-        [bar[2] for bar in bars],
-        None,
-        [bar[3] for bar in bars],
-        4,
-        caps=False,
-    )
+    ]
     solids = boxes(
         (
             seat + xyz(0, -0.02, 0.02),
@@ -105,7 +100,7 @@ def bicycle(rng: np.random.Generator, ridden: bool | None = None) -> SceneObject
             grips[0],
             grips[1],
             stem + xyz(0, 0.08, -0.1),
-            rear + xyz(0, -0.3, 0.34),
+            rear + xyz(0, -0.14, 0.4),
         ),
         (
             (0.15, 0.27, 0.055),
@@ -118,18 +113,22 @@ def bicycle(rng: np.random.Generator, ridden: bool | None = None) -> SceneObject
         ),
         (LEATHER, RUBBER, RUBBER, RUBBER, RUBBER, (0.6, 0.6, 0.55), (0.4, 0.02, 0.02)),
     )
-    gear = lathe(((0.0, -0.01), (0.1, 0.0), (0.0, 0.01)), (0.12, 0.12, 0.12), 8).transformed(
-        rotation_y(np.pi / 2), crank + 0.5 * side
-    )
-    machine = [frame, solids, gear, *(_spoked_wheel(centre, radius) for centre in (rear, front))]
+    gear = tubes(crank + 0.5 * side, crank + 0.7 * side, 0.1, None, xyz(0.12, 0.12, 0.12), 8)
+    hubs = np.stack((rear, front))
+    straight = np.stack((np.eye(3), np.eye(3)))
+    machine = [solids, gear, copies(_spoked_wheel(radius), straight, hubs)]
     if rng.random() < 0.6:
-        machine.append(_mudguards(rear, front, radius, paint))
+        bars += _mudguards(rear, front, radius, paint)
     if rng.random() < 0.35:
         machine.append(boxes(stem + xyz(0, 0.2, -0.08), (0.36, 0.28, 0.24), (0.12, 0.08, 0.045), taper=1.2))
     elif rng.random() < 0.4:
-        machine.append(boxes(rear + xyz(0, -0.05, 0.42), (0.12, 0.4, 0.03), (0.05, 0.05, 0.05)))
-    disc = lathe(((0.0, -0.02), (radius, -0.02), (radius, 0.02), (0.0, 0.02)), RUBBER, 16)
-    discs = [disc.transformed(rotation_y(np.pi / 2), centre) for centre in (rear, front)]
+        machine.append(boxes(rear + xyz(0, -0.05, 0.4), (0.12, 0.42, 0.03), (0.05, 0.05, 0.05)))
+        bars += [(rear + s * side, rear + xyz(s * 0.05, -0.12, 0.4), 0.008, STEEL) for s in (-1, 1)]
+    if not rides:
+        bars.append((crank + xyz(-0.02, -0.08, 0.0), crank + xyz(-0.2, -0.12, -0.28), 0.012, STEEL))
+    starts, ends, radii, colours = zip(*bars, strict=True)
+    machine.append(tubes(np.array(starts), np.array(ends), np.array(radii), None, np.array(colours), 4, caps=False))
+    discs = [copies(_disc(radius), straight, hubs)]
     number = 2 if rides else 1
     parts = [Part(BICYCLE, number, mesh) for mesh in machine] + [Part(BICYCLE, number, mesh, "label") for mesh in discs]
     if rides:
@@ -137,9 +136,6 @@ def bicycle(rng: np.random.Generator, ridden: bool | None = None) -> SceneObject
         wear = random_wear(rng, helmet=rng.random() < 0.5)
         joints = riding_joints(build, seat + xyz(0, 0.0, 0.03), upright, grips, pedals + xyz(0, -0.06, 0.055))
         parts += [Part(RIDER, 1, mesh) for mesh in figure(build, joints, _fit_for_riding(wear))]
-    elif abs(tilt) > 0:
-        stand = tubes(crank + xyz(-0.02, -0.08, 0.0), crank + xyz(-0.2, -0.12, -0.28), 0.012, None, STEEL, 4, caps=False)
-        parts.append(Part(BICYCLE, number, stand))
     return scene_object(parts)
 
 
@@ -166,12 +162,15 @@ def motorcycle(rng: np.random.Generator, ridden: bool | None = None, kind: Motor
     stem = head + xyz(0, -0.08, 0.14)
     grips = np.array((stem + xyz(-0.34, -0.08, 0.02), stem + xyz(0.34, -0.08, 0.02)))
     seat = np.array((0, -0.3, 0.78))
-    wheels = [_tyre(centre, radius, wide) for centre in (rear, front)]
+    wheels = [copies(_tyre(radius, wide), np.stack((np.eye(3), np.eye(3))), np.stack((rear, front)))]
     fork = [(front + xyz(x, 0, 0), head + xyz(x, 0, 0)) for x in (-0.1, 0.1)]
-    bars = [*fork, (grips[0], stem), (grips[1], stem), (head, stem)]
+    shocks = [(rear + xyz(x, 0, 0), xyz(x, -0.42, 0.72)) for x in (-0.13, 0.13)]
+    bars = [*fork, *shocks, (grips[0], stem), (grips[1], stem), (head, stem)]
     mirrors = grips * (0.85, 1, 1) + xyz(0, 0.03, 0.2)
     bars += list(zip(grips * (0.75, 1, 1), mirrors, strict=True))
-    frame = tubes([b[0] for b in bars], [b[1] for b in bars], (0.03, 0.03, 0.016, 0.016, 0.03, 0.008, 0.008), None, STEEL, 5)
+    frame = tubes(
+        [b[0] for b in bars], [b[1] for b in bars], (0.03, 0.03, 0.025, 0.025, 0.016, 0.016, 0.03, 0.008, 0.008), None, STEEL, 5
+    )
     if scooter:
         body = _profile_loft(
             # y, half width, low z, high z
@@ -201,8 +200,8 @@ def motorcycle(rng: np.random.Generator, ridden: bool | None = None, kind: Motor
         cushion = _profile_loft(((-0.9, 0.09, 0.84, 0.9), (-0.55, 0.14, 0.78, 0.86), (-0.1, 0.13, 0.74, 0.82)), LEATHER)
         top_box = rng.random() < 0.2
     dark = boxes(
-        ((0, -0.02, 0.42), (0, -0.42, 0.33), (0.17, -0.5, 0.33)),
-        ((0.3, 0.5, 0.38), (0.1, 0.7, 0.12), (0.09, 0.7, 0.1))
+        ((0, -0.02, 0.46 if not scooter else 0.3), (0, -0.42, 0.33), (0.17, -0.5, 0.33)),
+        ((0.28, 0.5, 0.46), (0.1, 0.7, 0.12), (0.09, 0.7, 0.1))
         if not scooter
         else ((0.1, 0.3, 0.1), (0.16, 0.6, 0.16), (0.08, 0.4, 0.1)),
         ((0.09, 0.09, 0.095), (0.05, 0.05, 0.05), STEEL),
@@ -268,45 +267,42 @@ def _fit_for_riding(wear: Wear) -> Wear:
     )
 
 
-def _spoked_wheel(centre: NDArray[np.float64], radius: float) -> Mesh:
-    """Tyre, thin spokes and hub in the y-z plane."""
+@lru_cache
+def _spoked_wheel(radius: float) -> Mesh:
+    """Tyre and thin spokes about the origin in the y-z plane."""
     points = 14
     angle = 2 * np.pi * np.arange(points) / points
     ring = np.column_stack((np.zeros(points), np.cos(angle), np.sin(angle)))
-    rim = centre + (radius - 0.018) * ring
-    spokes = ring[::2]
-    tyre = tubes(rim, np.roll(rim, -1, axis=0), 0.021, None, RUBBER, 4, caps=False)
-    wires = tubes(
-        np.repeat(centre[None], len(spokes), axis=0), centre + (radius - 0.03) * spokes, 0.004, None, STEEL, 3, caps=False
-    )
-    hub = tubes(centre - xyz(0.05, 0, 0), centre + xyz(0.05, 0, 0), 0.028, None, STEEL, 5)
-    return merge((tyre, wires, hub))
+    rim = (radius - 0.018) * ring
+    spokes = (radius - 0.03) * ring[::2]
+    tyre = tubes(rim, np.roll(rim, -1, axis=0), 0.022, None, RUBBER, 3, caps=False)
+    return merge((tyre, tubes(0.01 * ring[::2], spokes, 0.005, None, STEEL, 3, caps=False)))
 
 
-def _mudguards(rear: NDArray[np.float64], front: NDArray[np.float64], radius: float, paint: NDArray[np.float64]) -> Mesh:
-    angles = np.linspace(0.6, 3.0, 5)
-    arcs = [
-        centre + (radius + 0.025) * np.column_stack((np.zeros(5), np.cos(turn), np.sin(turn)))
-        for centre, turn in ((rear, angles + 0.2), (front, 0.9 + 0.75 * angles))
-    ]
-    starts, ends = np.concatenate([arc[:-1] for arc in arcs]), np.concatenate([arc[1:] for arc in arcs])
-    return tubes(starts, ends, 0.022, None, paint, 4, caps=False)
+@lru_cache
+def _disc(radius: float) -> Mesh:
+    """A closed disc in the y-z plane: what annotators make of a wheel."""
+    return lathe(((0.0, -0.02), (radius, 0.0), (0.0, 0.02)), RUBBER, 14).transformed(rotation_y(np.pi / 2))
 
 
-def _tyre(centre: NDArray[np.float64], radius: float, wide: float) -> Mesh:
+def _mudguards(rear: NDArray[np.float64], front: NDArray[np.float64], radius: float, paint: NDArray[np.float64]) -> list[_Bar]:
+    angles = np.linspace(0.6, 3.0, 4)
+    bars: list[_Bar] = []
+    for centre, turn in ((rear, angles + 0.2), (front, 0.9 + 0.75 * angles)):
+        arc = centre + (radius + 0.025) * np.column_stack((np.zeros(4), np.cos(turn), np.sin(turn)))
+        bars += [(a, b, 0.022, paint) for a, b in pairwise(arc)]
+    return bars
+
+
+@lru_cache
+def _tyre(radius: float, wide: float) -> Mesh:
+    """A motorcycle's wheel about the origin."""
     w = wide / 2
-    profile = (
-        (0.0, -0.3 * w),
-        (0.62 * radius, -0.5 * w),
-        (0.68 * radius, -w),
-        (radius, -0.5 * w),
-        (radius, 0.5 * w),
-        (0.68 * radius, w),
-        (0.62 * radius, 0.5 * w),
-        (0.0, 0.3 * w),
-    )
+    inner = ((0.0, -0.3 * w), (0.62 * radius, -0.5 * w), (0.68 * radius, -w), (radius, -0.5 * w))
+    profile = (*inner, *((r, -z) for r, z in reversed(inner)))
     rim = (0.2, 0.2, 0.21)
-    return lathe(profile, (rim, rim, RUBBER, RUBBER, RUBBER, RUBBER, rim, rim), 12).transformed(rotation_y(np.pi / 2), centre)
+    wheel = lathe(profile, (rim, rim, RUBBER, RUBBER, RUBBER, RUBBER, rim, rim), 12)
+    return wheel.transformed(rotation_y(np.pi / 2))
 
 
 def _profile_loft(rows: tuple[tuple[float, float, float, float], ...], colour: object) -> Mesh:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2real.worlds.meshes import Mesh, Part, SceneObject, boxes, ellipsoids, lathe, merge, scene_object, tubes
+from synth2real.worlds.meshes import Mesh, Part, SceneObject, ellipsoids, lathe, lofts, merge, scene_object, tubes
 
 TreeKind = Literal["round", "oval", "spreading", "poplar", "conifer", "bare"]
 
@@ -61,7 +61,8 @@ def tree(rng: np.random.Generator, kind: TreeKind | None = None, height: float |
     if chosen == "conifer":
         meshes = _conifer(rng, tall, bark, leaves * (0.55, 0.7, 0.8))
     elif chosen == "bare":
-        meshes = _bare(rng, tall, bark)
+        meshes, crown = _bare(rng, tall, bark)
+        return scene_object([*(Part(VEGETATION, 0, mesh) for mesh in meshes), Part(VEGETATION, 0, crown, "label")])
     else:
         meshes = _leafy(rng, tall, bark, leaves, *_CROWNS[chosen])
     return scene_object([Part(VEGETATION, 0, mesh) for mesh in meshes])
@@ -94,17 +95,22 @@ def hedge(rng: np.random.Generator, length: float = 6.0, height: float | None = 
     tall = rng.uniform(0.9, 2.0) if height is None else height
     depth = rng.uniform(0.5, 0.9)
     leaves = LEAF_TONES[rng.choice(6, p=LEAF_SHARES)] * rng.uniform(0.7, 1.1)
-    core = boxes((0, 0, tall / 2), (depth, length, tall), leaves * 0.8, "leaves")
-    count = int(np.clip(length * 6, 12, 60))
-    centres = np.column_stack(
-        (
-            rng.choice((-0.5, 0.5), count) * depth * rng.uniform(0.6, 1, count),
-            rng.uniform(-0.5, 0.5, count) * (length - 0.4),
-            rng.uniform(0.1, 1.0, count) * tall,
-        )
-    )
-    lumps = ellipsoids(centres, (0.13, 0.3, 0.16), leaves * rng.uniform(0.75, 1.25, (count, 1)), 0, "leaves")
-    return scene_object([Part(VEGETATION, 0, core), Part(VEGETATION, 0, _above_ground(lumps))])
+    rows = max(2, round(length / 0.7) + 1)
+    outline = np.array(((-0.5, 0), (-0.52, 0.5), (-0.47, 0.9), (-0.25, 1.0), (0.25, 1.0), (0.47, 0.9), (0.52, 0.5), (0.5, 0)))
+    rings = np.empty((rows, 8, 3))
+    rings[..., 0] = outline[:, 0] * depth + rng.normal(0, 0.035, (rows, 8))
+    rings[..., 1] = np.linspace(-length / 2, length / 2, rows)[:, None]
+    rings[..., 2] = np.where(outline[:, 1] > 0, outline[:, 1] * tall + rng.normal(0, 0.035, (rows, 8)), 0.0)
+    light = np.clip(0.55 + 0.5 * outline[:, 1:], 0, 1) * rng.uniform(0.7, 1.3, (rows, 8, 1))
+    body = lofts(rings[None], (leaves * light)[None], "leaves")
+    count = int(np.clip(length * 12, 12, 90))
+    side = rng.choice((-0.5, 0.5), count)
+    level = rng.uniform(0.1, 1.02, count)
+    x = np.where(level > 0.94, rng.uniform(-0.5, 0.5, count), side) * depth
+    spots = np.column_stack((x, rng.uniform(-0.5, 0.5, count) * (length - 0.3), level * tall))
+    tones = leaves * (0.55 + 0.5 * level[:, None]) * rng.uniform(0.7, 1.4, (count, 1))
+    fringe = _above_ground(_tufts(rng, spots, np.full((count, 3), 0.09), tones))
+    return scene_object([Part(VEGETATION, 0, body), Part(VEGETATION, 0, fringe)])
 
 
 def _leafy(
@@ -118,12 +124,13 @@ def _leafy(
 ) -> list[Mesh]:
     half_width, half_height = wide * height * rng.uniform(0.85, 1.15), deep * height
     middle = height - half_height
-    count = 24
+    count = 26
     directions = _sphere_points(rng, count)
-    shell = rng.uniform(0.45, 0.72, (count, 1))
+    shell = rng.uniform(0.5, 0.8, (count, 1))
     centres = directions * shell * (half_width, half_width, half_height) + (0, 0, middle)
     girth = min(half_width, half_height)
-    radii = girth * rng.uniform(0.33, 0.5, (count, 1)) * (1.0, 1.0, 0.85)
+    stretch = 0.85 * max(1.0, half_height / half_width) ** 0.6
+    radii = girth * rng.uniform(0.26, 0.46, (count, 1)) * (1.0, 1.0, stretch)
     centres = np.concatenate((centres, [(0, 0, middle)]))
     radii = np.concatenate((radii, [(0.62 * half_width, 0.62 * half_width, 0.66 * half_height)]))
     trunk_radius = 0.016 * height + 0.03
@@ -140,7 +147,7 @@ def _leafy(
         7,
         "bark",
     )
-    return [trunk, *_foliage(rng, centres, radii, leaves, 120, 0.032 * height)]
+    return [trunk, *_foliage(rng, centres, radii, leaves, 130, 0.03 * height)]
 
 
 def _foliage(
@@ -155,13 +162,13 @@ def _foliage(
     low, high = centres[:, 2].min(), centres[:, 2].max() + 1e-6
     light = 0.62 + 0.5 * (centres[:, 2:] - low) / (high - low)
     clumps = ellipsoids(centres, radii, leaves * light * rng.uniform(0.85, 1.15, (len(centres), 1)), 0, "leaves")
-    clumps = _lumpy(clumps, centres, rng, 0.16)
+    clumps = _mottled(_lumpy(clumps, centres, rng, 0.16), rng)
     host = rng.integers(len(centres), size=clusters)
     directions = _sphere_points(rng, clusters)
-    spots = centres[host] + directions * radii[host] * rng.uniform(0.86, 1.14, (clusters, 1))
+    spots = centres[host] + directions * radii[host] * rng.uniform(0.8, 1.12, (clusters, 1))
     sizes = size * rng.uniform(0.7, 1.5, (clusters, 1)) * rng.uniform(0.6, 1.2, (clusters, 3))
     tones = leaves * light[host] * rng.uniform(0.7, 1.45, (clusters, 1))
-    return [_above_ground(clumps), _above_ground(_tetrahedra(rng, spots, sizes, tones))]
+    return [_above_ground(clumps), _above_ground(_tufts(rng, spots, sizes, tones))]
 
 
 def _lumpy(mesh: Mesh, centres: NDArray[np.float64], rng: np.random.Generator, amount: float) -> Mesh:
@@ -173,24 +180,30 @@ def _lumpy(mesh: Mesh, centres: NDArray[np.float64], rng: np.random.Generator, a
     return Mesh(vertices, mesh.normals, mesh.colours, mesh.texture_coordinates, mesh.triangles, mesh.texture)
 
 
-def _tetrahedra(
+def _mottled(mesh: Mesh, rng: np.random.Generator) -> Mesh:
+    """The mesh with light and dark spots, one tone for each vertex."""
+    return mesh.coloured(np.clip(mesh.colours * rng.uniform(0.6, 1.4, (len(mesh.vertices), 1)), 0, 1))
+
+
+def _tufts(
     rng: np.random.Generator, centres: NDArray[np.float64], sizes: NDArray[np.float64], tones: NDArray[np.float64]
 ) -> Mesh:
-    """Small closed solids of four faces, each turned at random about z."""
-    base = np.array(((1, 0, -0.5), (-0.5, 0.87, -0.5), (-0.5, -0.87, -0.5), (0, 0, 1.0)))
-    angle = rng.uniform(0, 2 * np.pi, len(centres))
-    cosine, sine = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    local = base[None] * sizes[:, None]
-    x, y = local[..., 0] * cosine - local[..., 1] * sine, local[..., 0] * sine + local[..., 1] * cosine
-    offsets = np.stack((x, y, local[..., 2]), axis=-1)
-    normals = offsets / np.linalg.norm(offsets, axis=-1, keepdims=True)
-    faces = np.array(((0, 2, 1), (0, 1, 3), (1, 2, 3), (2, 0, 3)), np.int32)
+    """Leaf clusters: small closed solids of four faces, each at its own random attitude."""
+    count = len(centres)
+    base = np.array(((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))) / 3**0.5
+    x, y, z, w = _unit(rng.normal(size=(count, 4))).T  # a uniform rotation from a normal quaternion (Shoemake, 1992)
+    turns = np.empty((count, 3, 3))
+    turns[:, 0] = np.stack((1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)), axis=1)
+    turns[:, 1] = np.stack((2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)), axis=1)
+    turns[:, 2] = np.stack((2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)), axis=1)
+    offsets = (base @ turns.transpose(0, 2, 1)) * sizes[:, None]
+    faces = np.array(((0, 1, 2), (0, 3, 1), (0, 2, 3), (1, 3, 2)), np.int32)
     return Mesh(
         (centres[:, None] + offsets).reshape(-1, 3).astype(np.float32),
-        normals.reshape(-1, 3).astype(np.float32),
+        _unit(offsets).reshape(-1, 3).astype(np.float32),
         np.repeat(np.clip(tones, 0, 1), 4, axis=0).astype(np.float32),
-        offsets[..., :2].reshape(-1, 2).astype(np.float32),
-        (4 * np.arange(len(centres), dtype=np.int32)[:, None, None] + faces).reshape(-1, 3),
+        (offsets[..., :2] + centres[:, None, :2]).reshape(-1, 2).astype(np.float32),
+        (4 * np.arange(count, dtype=np.int32)[:, None, None] + faces).reshape(-1, 3),
         "leaves",
     )
 
@@ -218,35 +231,34 @@ def _conifer(rng: np.random.Generator, height: float, bark: NDArray[np.float64],
     sizes = 0.028 * height * rng.uniform(0.7, 1.4, (clusters, 1)) * np.array((1.2, 1.2, 0.6))
     tones = needles * (0.6 + 0.6 * level[:, None]) * rng.uniform(0.7, 1.4, (clusters, 1))
     trunk = tubes((0, 0, 0), (0, 0, 0.4 * height), 0.02 * height + 0.02, 0.01 * height, bark, 7, "bark")
-    return [trunk, merge(cones), _tetrahedra(rng, spots, sizes, tones)]
+    return [trunk, merge(cones), _tufts(rng, spots, sizes, tones)]
 
 
-def _bare(rng: np.random.Generator, height: float, bark: NDArray[np.float64]) -> list[Mesh]:
-    """Four generations of limbs; each parent forks in three to four, thinner by the pipe model."""
-    starts, ends = np.zeros((1, 3)), np.array(((0.0, 0.0, 0.34 * height),))
+def _bare(rng: np.random.Generator, height: float, bark: NDArray[np.float64]) -> tuple[list[Mesh], Mesh]:
+    """Four generations of limbs, each parent forking in three or four, and the crown that annotators draw around them."""
+    starts, ends = np.zeros((1, 3)), np.array(((0.0, 0.0, 0.32 * height),))
     ends[0, :2] = rng.normal(0, 0.015, 2) * height
     radii = np.array((0.018 * height + 0.02,))
     layers = [(starts, ends, radii * 1.2, radii * 0.85)]
-    length = 0.30 * height
-    for forks, sides_out in ((4, 0.75), (3, 0.75), (4, 0.85)):
-        parents = len(ends)
-        axis = ends - starts
-        axis /= np.linalg.norm(axis, axis=1, keepdims=True)
-        spread = rng.normal(0, sides_out, (parents, forks, 3))
-        direction = 1.15 * axis[:, None] + spread + (0, 0, 0.28)
-        direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
-        along = rng.uniform(0.7, 1.0, (parents, forks, 1))
-        origin = starts[:, None] + along * (ends - starts)[:, None]
-        reach = length * rng.uniform(0.65, 1.15, (parents, forks, 1))
+    length = 0.27 * height
+    for forks, spread in ((4, 0.55), (3, 0.65), (5, 0.75)):
+        axis = _unit(ends - starts)
+        direction = _unit(1.15 * axis[:, None] + rng.normal(0, spread, (len(ends), forks, 3)) + (0, 0, 0.35))
+        origin = starts[:, None] + rng.uniform(0.7, 1.0, (len(ends), forks, 1)) * (ends - starts)[:, None]
+        reach = length * rng.uniform(0.65, 1.15, (len(ends), forks, 1))
         starts, ends = origin.reshape(-1, 3), (origin + direction * reach).reshape(-1, 3)
+        ends[:, 2] = np.maximum(ends[:, 2], 0.2 * height)
         radii = np.repeat(radii * 0.85 / np.sqrt(forks), forks)
         layers.append((starts, ends, radii, radii * 0.6))
-        length *= 0.66
-    ends[:, 2] = np.maximum(ends[:, 2], 0.2 * height)
-    meshes = []
-    for (a, b, r0, r1), sides in zip(layers, (8, 5, 4, 3), strict=True):
-        meshes.append(tubes(a, b, np.maximum(r0, 0.012), np.maximum(r1, 0.006), bark, sides, "bark", caps=False))
-    return meshes
+        length *= 0.7
+    meshes = [
+        tubes(a, b, np.maximum(r0, 0.014), np.maximum(r1, 0.008), bark, sides, "bark", caps=False)
+        for (a, b, r0, r1), sides in zip(layers, (8, 5, 4, 3), strict=True)
+    ]
+    twigs = np.concatenate((starts.reshape(12, 5, 3), ends.reshape(12, 5, 3)), axis=1)
+    middle = twigs.mean(axis=1)
+    crown = ellipsoids(middle, 0.85 * np.abs(twigs - middle[:, None]).max(axis=1) + 0.1, bark, 0)
+    return meshes, crown
 
 
 def _sphere_points(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
@@ -255,8 +267,11 @@ def _sphere_points(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     z = 1 - 2 * index / count
     angle = index * np.pi * (1 + 5**0.5) + rng.uniform(0, 2 * np.pi)
     flat = np.sqrt(1 - z * z)
-    points = np.column_stack((flat * np.cos(angle), flat * np.sin(angle), z)) + rng.normal(0, 0.25, (count, 3))
-    unit: NDArray[np.float64] = points / np.linalg.norm(points, axis=1, keepdims=True)
+    return _unit(np.column_stack((flat * np.cos(angle), flat * np.sin(angle), z)) + rng.normal(0, 0.25, (count, 3)))
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    unit: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
     return unit
 
 
