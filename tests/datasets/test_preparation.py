@@ -182,6 +182,12 @@ def test_the_validation_part_is_stable_and_of_about_its_share() -> None:
     assert all(larger[frame_id] == "val" for frame_id, split in split_of.items() if split == "val")
 
 
+@pytest.mark.parametrize("number", [2, 3, 5, 8])
+def test_a_validation_part_is_never_empty(number: int) -> None:
+    chosen = choose(raw_frames(number), settings_for(Path(), splits=("train", "val"), validation_fraction=1e-9))
+    assert [frame.split for frame in chosen].count("val") == 1
+
+
 def test_a_split_without_frames_is_named() -> None:
     with pytest.raises(
         FrameError, match=r"no frame of split 'val' in gta5; its frames are train, and val by validation_fraction"

@@ -122,7 +122,8 @@ def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tup
     """The frames that the settings take, sorted by id, each with its final split; excluded ones are left out.
 
     A frame of a set without splits is ``val`` if the first 8 bytes of the SHA-256 of its id, as a fraction of 2^64, lie below
-    ``validation_fraction``: it stays there whatever other frames there are.
+    ``validation_fraction``: it stays there whatever other frames there are. Only if that takes none at all, the frame of the
+    smallest hash is taken.
 
     Raises:
         FrameError: If a split has no frame.
@@ -130,8 +131,9 @@ def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tup
     chosen: list[RawFrame] = []
     own_splits = settings.dataset in SPLIT_SETS
     frames = [frame for frame in raw_frames if not frame.excluded]
-    if not own_splits:
-        frames = [frame._replace(split=_hashed_split(frame.frame_id, settings.validation_fraction)) for frame in frames]
+    if not own_splits and settings.validation_fraction and frames:
+        threshold = max(settings.validation_fraction, min(_fraction(frame.frame_id) for frame in frames))
+        frames = [frame._replace(split=VALIDATION) if _fraction(frame.frame_id) <= threshold else frame for frame in frames]
     for split in settings.splits:
         members = sorted((frame for frame in frames if frame.split == split), key=lambda frame: frame.frame_id)
         if not members:
@@ -144,9 +146,8 @@ def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tup
     return tuple(sorted(chosen, key=lambda frame: frame.frame_id))
 
 
-def _hashed_split(frame_id: str, validation_fraction: float) -> str:
-    number = int.from_bytes(hashlib.sha256(frame_id.encode()).digest()[:8], "big")
-    return VALIDATION if number < validation_fraction * 2**64 else WHOLE_SET
+def _fraction(frame_id: str) -> float:
+    return int.from_bytes(hashlib.sha256(frame_id.encode()).digest()[:8], "big") / 2**64
 
 
 def prepare(
