@@ -48,7 +48,6 @@ def confusion_matrix(counts: Int64[np.ndarray, "ids ids"], space: LabelSpace) ->
     annotated outside of it are left out.
     """
     outside = len(space.class_names)
-    outside = len(space.class_names)
     class_of_id = space.table[:NUM_LABEL_IDS].astype(np.int64)
     class_of_id[class_of_id == IGNORE_INDEX] = outside
     membership = np.equal.outer(np.arange(outside + 1), class_of_id).astype(np.int64)
