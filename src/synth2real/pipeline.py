@@ -1,7 +1,7 @@
 """Keeps the code that each stage of dvc.yaml lists equal to the code that it imports.
 
 ``python -m synth2real.pipeline`` reports the difference and ``--write`` mends dvc.yaml. A stage that lists too little reuses
-stale results; one that lists too much retrains for nothing. Package ``__init__.py`` files hold only a docstring and are not listed.
+stale results; one that lists too much retrains for nothing. ``__init__.py`` files hold only a docstring and are not listed.
 """
 
 import ast
