@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from cityscapesscripts.helpers.labels import labels as official_labels
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth2real.label_space import (
@@ -80,6 +80,7 @@ def test_tables_of_other_data_sets_know_exactly_their_classes(table: np.ndarray,
 
 
 @given(st.dictionaries(st.integers(0, 255), st.integers(0, 255)), st.integers(0, 255))
+@settings(deadline=None)
 def test_lookup_table_maps_what_it_names_and_nothing_else(mapping: dict[int, int], default: int) -> None:
     table = lookup_table(mapping, default)
     assert all(table[value] == mapping.get(value, default) for value in range(256))

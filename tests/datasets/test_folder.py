@@ -35,3 +35,7 @@ def test_faults_are_named(tmp_path: Path) -> None:
     save(tmp_path / "a.jpg")
     with pytest.raises(FrameError, match="names the same frame"):
         list_folder(tmp_path)
+    (tmp_path / "a.png").unlink()
+    save(tmp_path / "b.tiff")
+    with pytest.raises(FrameError, match=r"b\.tiff: expected PNG or JPEG \(1 files are not\)"):
+        list_folder(tmp_path)

@@ -163,6 +163,7 @@ def raw_frames(number: int, split: str = "train") -> list[RawFrame]:
 
 
 @given(st.integers(1, 300), st.integers(1, 300))
+@settings(deadline=None)
 def test_a_limit_takes_evenly_spaced_frames(number: int, limit: int) -> None:
     chosen = choose(raw_frames(number), settings_for(Path(), limit=limit))
     indices = [int(frame.frame_id) for frame in chosen]
@@ -330,9 +331,30 @@ def test_what_the_role_needs_must_be_there(cityscapes: Path, gta: Path, tmp_path
         prepare(settings_for(cityscapes, "cityscapes"), tmp_path / "a", None, needs="labels", workers=1)
     with pytest.raises(FrameError, match="no frame of train has labels, so no result"):
         prepare(settings_for(cityscapes, "cityscapes"), tmp_path / "b", tmp_path / "c", needs="images", workers=1)
-    with pytest.raises(FrameError, match="frame 00001 has no instance ids"):
+    with pytest.raises(FrameError, match=r"frame 00001 of gta5 has no instance ids .* which the detector needs"):
         prepare(settings_for(gta), tmp_path / "d", None, needs="instances", workers=1)
     assert_unfinished(tmp_path / "d")
+
+
+def test_instance_ids_are_for_all_or_none(cityscapes: Path, tmp_path: Path) -> None:
+    chosen = settings_for(cityscapes, "cityscapes", splits=("val",))
+    maps = sorted((cityscapes / "gtFine").rglob("*_instanceIds.png"))
+    maps[1].unlink()
+    with pytest.raises(
+        FrameError, match=r"frame lindau_000001_000019 .* \(1 of 3 labelled frames have none\), though the others do"
+    ):
+        prepare(chosen, tmp_path / "some", None, needs="labels", workers=1)
+    for path in (maps[0], maps[2]):
+        path.unlink()
+    prepare(chosen, tmp_path / "none", None, needs="labels", workers=1)
+    assert not (tmp_path / "none" / "instances").exists()
+
+
+def test_two_files_with_one_id_are_named(tmp_path: Path) -> None:
+    for name in ("a_b.png", "a/b.png"):
+        save(tmp_path / "raw" / name, noise(1))
+    with pytest.raises(FrameError, match=r"a/b\.png and .*a_b\.png both give frame id 'a_b'"):
+        prepare(settings_for(tmp_path / "raw", "folder"), tmp_path / "out", None, needs="images", workers=1)
 
 
 def test_wrong_folders_are_named(gta: Path, tmp_path: Path) -> None:

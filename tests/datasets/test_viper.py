@@ -36,7 +36,7 @@ def raw(tmp_path: Path) -> Path:
 
 def test_classes_and_instances_are_decoded(raw: Path) -> None:
     (frame,) = list_viper(raw, ("train",))
-    assert frame.frame_id == "001_00001"
+    assert frame.frame_id == "train_001_00001"
     assert frame.annotation is not None
     annotation = frame.annotation()
     assert annotation.label_ids.tolist() == [[7, 24, 24, 24], [26, 26, 26, 20]]

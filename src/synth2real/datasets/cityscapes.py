@@ -7,7 +7,7 @@
     gtFine/<split>/<city>/..._gtFine_instanceIds.png                        uint16, label_id * 1000 + n, or label_id
     gtFine/<split>/<city>/..._gtFine_polygons.json                          what the two maps are drawn from
 
-Where the maps of ids are absent, the polygons are drawn instead, in the order of the file, as the official scripts do
+Where one of the two maps of ids is absent, the polygons are drawn instead, in the order of the file, as the official scripts do
 (json2labelImg, json2instanceImg of cityscapesScripts). The labels of split ``test`` are not public (the download holds
 placeholders), so it counts as unlabelled; so does a split without ``gtFine`` folder.
 
@@ -62,11 +62,10 @@ def list_cityscapes(root: Path, splits: tuple[str, ...]) -> tuple[RawFrame, ...]
             continue
         require_pairs(images, polygons | labels, images_at, annotations_at)
         for name, path in images.items():
-            decode = (
-                partial(read_cityscapes_ids, labels[name], instances.get(name))
-                if name in labels
-                else partial(read_cityscapes_polygons, polygons[name])
-            )
+            if name in polygons and not (name in labels and name in instances):
+                decode = partial(read_cityscapes_polygons, polygons[name])
+            else:
+                decode = partial(read_cityscapes_ids, labels[name], instances.get(name))
             frames.append(RawFrame(_frame_id(name), split, path, decode))
     return tuple(frames)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, groupby
+from itertools import chain, groupby, pairwise
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -126,7 +126,7 @@ def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tup
     smallest hash is taken.
 
     Raises:
-        FrameError: If a split has no frame.
+        FrameError: If a split has no frame, or two frames have one id.
     """
     chosen: list[RawFrame] = []
     own_splits = settings.dataset in SPLIT_SETS
@@ -143,7 +143,11 @@ def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tup
             raise FrameError(f"{settings.root}: no frame of split {split!r} in {settings.dataset}; {remedy}. Change `splits`.")
         count = len(members) if settings.limit is None else min(settings.limit, len(members))
         chosen.extend(members[index * len(members) // count] for index in range(count))
-    return tuple(sorted(chosen, key=lambda frame: frame.frame_id))
+    chosen.sort(key=lambda frame: frame.frame_id)
+    for first, second in pairwise(chosen):
+        if first.frame_id == second.frame_id:
+            raise FrameError(f"{first.image} and {second.image} both give frame id {first.frame_id!r}. Rename one of the two.")
+    return tuple(chosen)
 
 
 def _fraction(frame_id: str) -> float:
@@ -191,8 +195,7 @@ def prepare(
     else:
         write_frame = partial(prepare_frame, images_root=out, annotations_root=annotations_out or out, size=settings.size)
         prepared = tuple(map_frames(write_frame, chosen, workers=workers, description=description))
-    if needs == "instances":
-        _require_instances(prepared, settings)
+    _require_instances(prepared, settings, needed=needs == "instances")
     log = describe(raw_frames, prepared, settings)
     print(log, end="")
     write_text(out / LOG_FILE, log)
@@ -210,12 +213,14 @@ def _require_annotations(chosen: Sequence[RawFrame]) -> None:
         )
 
 
-def _require_instances(prepared: Sequence[Prepared], settings: PreparationSettings) -> None:
-    bare = [item.frame.frame_id for item in prepared if not item.has_instances]
-    if bare:
+def _require_instances(prepared: Sequence[Prepared], settings: PreparationSettings, *, needed: bool) -> None:
+    labelled = [item for item in prepared if item.has_labels]
+    bare = [item.frame.frame_id for item in labelled if not item.has_instances]
+    if bare and (needed or len(bare) < len(labelled)):
+        reason = "which the detector needs" if needed else "though the others do"
         raise FrameError(
-            f"{settings.root}: frame {bare[0]} has no instance ids ({len(bare)} of {len(prepared)}), which the detector "
-            f"needs. {settings.dataset} must bring them, or take another data set."
+            f"{settings.root}: frame {bare[0]} of {settings.dataset} has no instance ids ({len(bare)} of {len(labelled)} "
+            f"labelled frames have none), {reason}. Complete the raw data, or take another data set."
         )
 
 

@@ -5,7 +5,8 @@
     <name>.mp4, .mkv, .avi, ...    one file, or a folder of such files at any depth
 
 A frame is taken every ``1 / rate`` seconds: the one that a player shows at that moment. Its id is the path below the folder
-without suffix, ``/`` written as ``_``, and the moment in milliseconds: ``drive_00012500``. All frames are ``train``.
+without suffix, ``/`` written as ``_``, and the moment in milliseconds: ``drive_00012500``. All frames are ``train``. A rotation
+that a phone wrote into the file's metadata is not applied.
 """
 
 import math

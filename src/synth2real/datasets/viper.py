@@ -6,7 +6,8 @@
     <split>/cls/<sequence>/<sequence>_<frame>.png        the index is the class, 0..31
     <split>/inst/<sequence>/<sequence>_<frame>.png       RGB: R = class, 256 * G + B = instance; optional
 
-Splits are ``train``, ``val`` and ``test``; a split without ``cls`` folder (the test split's labels are not public) counts as
+Sequences are numbered from 001 in each split, so the frame id begins with the split: ``train_001_00001``. Splits are ``train``,
+``val`` and ``test``; a split without ``cls`` folder (the test split's labels are not public) counts as
 unlabelled. Instance ids become ``label_id * 1000 + n`` for the things of Cityscapes, n counting the instances of a label in
 ascending order of (class, instance) from 0; instance 0 and all else become ``label_id``.
 
@@ -49,7 +50,7 @@ def list_viper(root: Path, splits: tuple[str, ...]) -> tuple[RawFrame, ...]:
             require_pairs(images, instances, images_at, instances_at)
         for name, path in images.items():
             decode = partial(read_viper, labels[name], instances.get(name)) if labels else None
-            frames.append(RawFrame(name.rpartition("/")[2], split, path, decode))
+            frames.append(RawFrame(f"{split}_{name.rpartition('/')[2]}", split, path, decode))
     return tuple(frames)
 
 
