@@ -11,14 +11,20 @@ casters flattened along the light ("projected shadows", Blinn, 1988). A view the
 The frame is right-handed: x right, y forward, z up, metres; angles in radians, positive counter-clockwise.
 """
 
+import ctypes
+import os
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
+import panda3d
 from jaxtyping import Float32, Int32, UInt8, UInt16
 from panda3d import core
 
@@ -113,11 +119,12 @@ class Light:
         """Irradiance on surfaces with these normals: Lambert's cosine law for the sun, a hemisphere for sky and ground."""
         up = 0.5 + 0.5 * normals[:, 2:3]
         cosine = np.maximum(normals @ np.asarray(self.direction, np.float32), 0.0)[:, None]
-        return (
+        irradiance: Float32[np.ndarray, "n 3"] = (
             cosine * np.asarray(self.sun, np.float32)
             + up * np.asarray(self.sky, np.float32)
             + (1.0 - up) * np.asarray(self.ground, np.float32)
         )
+        return irradiance
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,11 +307,31 @@ class _Pass:
 
 @cache
 def _pipe() -> core.GraphicsPipe:
+    if sys.platform == "linux":
+        _load_without_x11()
     selection = core.GraphicsPipeSelection.get_global_ptr()
-    for i in range(selection.get_num_pipe_types()):  # counting them loads the renderer
+    for i in range(selection.get_num_pipe_types()):  # counting them loads the renderer where that is still due
         if selection.get_pipe_type(i).get_name() == "TinyOffscreenGraphicsPipe":
             return selection.make_pipe(selection.get_pipe_type(i))
     raise RuntimeError("Panda3D's software renderer (p3tinydisplay) is missing; reinstall panda3d from its wheel")
+
+
+def _load_without_x11() -> None:
+    """Loads the renderer also where the system has no libX11, as in slim images.
+
+    The renderer's library names libX11 for its windows, but offscreen it calls nothing of it. Where libX11 is absent, the dynamic
+    linker is given a stand-in of that name (a copy of a small library that Panda3D's wheel brings along), and symbols are bound
+    when they are first called: never.
+    """
+    folder = Path(panda3d.__file__).parent
+    try:
+        ctypes.CDLL("libX11.so.6")
+    except OSError:
+        with NamedTemporaryFile(suffix=".so") as stand_in:
+            stand_in.write((folder / "libXau.so.6").read_bytes().replace(b"libXau.so.6", b"libX11.so.6"))
+            stand_in.flush()
+            ctypes.CDLL(stand_in.name)
+    ctypes.CDLL(str(folder / "libp3tinydisplay.so"), mode=os.RTLD_LAZY | os.RTLD_GLOBAL)
 
 
 class _Numbers:
@@ -435,12 +462,12 @@ def _geom_node(pieces: Sequence[tuple[np.ndarray, np.ndarray]]) -> core.GeomNode
     triangles = np.concatenate([piece[1] + start for piece, start in zip(pieces, starts, strict=True)]).astype(np.uint32)
     data = core.GeomVertexData("rows", _vertex_format(rows.dtype.names), core.Geom.UH_static)
     data.unclean_set_num_rows(len(rows))
-    memoryview(data.modify_array(0)).cast("B")[:] = rows.view(np.uint8)
+    memoryview(data.modify_array(0)).cast("B")[:] = rows.view(np.uint8).data
     primitive = core.GeomTriangles(core.Geom.UH_static)
     primitive.set_index_type(core.Geom.NT_uint32)
     indices = primitive.modify_vertices()
     indices.unclean_set_num_rows(triangles.size)
-    memoryview(indices).cast("B")[:] = triangles.reshape(-1).view(np.uint8)
+    memoryview(indices).cast("B")[:] = triangles.reshape(-1).view(np.uint8).data
     geom = core.Geom(data)
     geom.add_primitive(primitive)
     node = core.GeomNode("batch")
@@ -563,12 +590,12 @@ def _light_map(scene: Scene) -> core.Texture:
     lit = 1.0 - shadow.pixels()[::-1, :, 0].astype(np.float32) / 255.0  # rows along +y
     shadow.clear()
     blur = np.maximum(light.softness * scale, 0.3).tolist()
-    lit = cv2.GaussianBlur(lit, (0, 0), sigmaX=blur[0], sigmaY=blur[1])
-    contact = cv2.GaussianBlur(contact, (0, 0), sigmaX=0.35 * scale[0], sigmaY=0.35 * scale[1])
+    soft = cv2.GaussianBlur(lit, (0, 0), sigmaX=blur[0], sigmaY=blur[1])
+    occluded = cv2.GaussianBlur(contact, (0, 0), sigmaX=0.35 * scale[0], sigmaY=0.35 * scale[1])
     up = np.array(((0.0, 0.0, 1.0),), np.float32)
     full = light.on(up)[0]
     shade = full - z * np.asarray(light.sun, np.float32)
-    brightness = (shade + lit[..., None] * (full - shade)) / full * contact[..., None]
+    brightness = (shade + soft[..., None] * (full - shade)) / full * occluded[..., None]
     pixels = (255.0 * np.sqrt(np.clip(brightness, 0.0, 1.0))).astype(np.uint8)
     return _texture(np.ascontiguousarray(pixels[::-1]), core.SamplerState.WM_clamp)
 
