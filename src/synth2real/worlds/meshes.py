@@ -9,14 +9,15 @@ Texture coordinates are metres along the surface unless a builder says otherwise
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Int32
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 Visibility = Literal["both", "image", "label"]
-Colour = ArrayLike
+Numbers = NDArray[np.number[Any]] | Sequence[Any] | float | int
+Colour = Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Mesh:
     triangles: Int32[np.ndarray, "m 3"]
     texture: str = ""
 
-    def transformed(self, linear: Float[np.ndarray, "3 3"], translation: ArrayLike = (0.0, 0.0, 0.0)) -> "Mesh":
+    def transformed(self, linear: Float[np.ndarray, "3 3"], translation: Numbers = (0.0, 0.0, 0.0)) -> "Mesh":
         """The mesh under v -> linear v + translation; a mirror image keeps its triangles facing outward.
 
         Raises:
@@ -60,7 +61,7 @@ class Mesh:
         turn = rotation_z(yaw).T.astype(np.float32)
         return replace(self, vertices=self.vertices @ turn, normals=self.normals @ turn)
 
-    def translated(self, offset: ArrayLike) -> "Mesh":
+    def translated(self, offset: Numbers) -> "Mesh":
         """The mesh moved by ``offset`` metres."""
         return replace(self, vertices=self.vertices + np.asarray(offset, np.float32))
 
@@ -156,7 +157,7 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
     )
 
 
-def xyz(x: float, y: float, z: float) -> Float[np.ndarray, "3"]:
+def xyz(x: float | int, y: float | int, z: float | int) -> Float[np.ndarray, "3"]:
     """The point or vector (x, y, z)."""
     return np.array((x, y, z))
 
@@ -220,7 +221,7 @@ def smooth_shaded(mesh: Mesh) -> Mesh:
     return replace(mesh, normals=normals.astype(np.float32))
 
 
-def boxes(centres: ArrayLike, sizes: ArrayLike, colours: Colour, texture: str = "", taper: ArrayLike = 1.0) -> Mesh:
+def boxes(centres: Numbers, sizes: Numbers, colours: Colour, texture: str = "", taper: Numbers = 1.0) -> Mesh:
     """Axis-aligned boxes with flat faces.
 
     Args:
@@ -250,7 +251,7 @@ def boxes(centres: ArrayLike, sizes: ArrayLike, colours: Colour, texture: str = 
 
 
 def quads(
-    corners: ArrayLike, colours: Colour, texture: str = "", texture_coordinates: Float[np.ndarray, "k 4 2"] | None = None
+    corners: Numbers, colours: Colour, texture: str = "", texture_coordinates: Float[np.ndarray, "k 4 2"] | None = None
 ) -> Mesh:
     """Flat four-sided faces, each with its own vertices.
 
@@ -285,7 +286,7 @@ def quads(
     )
 
 
-def grid(corner: ArrayLike, u: ArrayLike, v: ArrayLike, shape: tuple[int, int], colour: Colour, texture: str = "") -> Mesh:
+def grid(corner: Numbers, u: Numbers, v: Numbers, shape: tuple[int, int], colour: Colour, texture: str = "") -> Mesh:
     """A flat rectangle of ``shape`` = (cells along u, cells along v), facing u x v; texture in metres.
 
     Raises:
@@ -310,10 +311,10 @@ def grid(corner: ArrayLike, u: ArrayLike, v: ArrayLike, shape: tuple[int, int], 
 
 
 def tubes(
-    starts: ArrayLike,
-    ends: ArrayLike,
-    start_radii: ArrayLike,
-    end_radii: ArrayLike | None = None,
+    starts: Numbers,
+    ends: Numbers,
+    start_radii: Numbers,
+    end_radii: Numbers | None = None,
     colours: Colour = (0.5, 0.5, 0.5),
     sides: int = 6,
     texture: str = "",
@@ -377,7 +378,7 @@ def tubes(
     )
 
 
-def lathe(profile: ArrayLike, colours: Colour, sides: int = 8, texture: str = "", smooth: bool = True) -> Mesh:
+def lathe(profile: Numbers, colours: Colour, sides: int = 8, texture: str = "", smooth: bool = True) -> Mesh:
     """The surface that a profile sweeps about the z axis; closed where the profile starts and ends at radius zero.
 
     Args:
@@ -425,7 +426,7 @@ def lathe(profile: ArrayLike, colours: Colour, sides: int = 8, texture: str = ""
     return mesh if smooth else flat_shaded(mesh)
 
 
-def lofts(sections: ArrayLike, colours: Colour, texture: str = "", smooth: bool = True, caps: bool = True) -> Mesh:
+def lofts(sections: Numbers, colours: Colour, texture: str = "", smooth: bool = True, caps: bool = True) -> Mesh:
     """Skins over rows of cross-sections: a limb, a torso, the body of a car.
 
     Args:
@@ -448,7 +449,9 @@ def lofts(sections: ArrayLike, colours: Colour, texture: str = "", smooth: bool 
     total = side + (2 * (points + 1) if caps else 0)
     vertices, normals, colour = (np.empty((count, total, 3), np.float32) for _ in range(3))
     texels = np.zeros((count, total, 2), np.float32)
-    wrapped, facing, painted, wound = (a[:, :side].reshape(count, rows, points + 1, -1) for a in (vertices, normals, colour, texels))
+    wrapped, facing, painted, wound = (
+        a[:, :side].reshape(count, rows, points + 1, -1) for a in (vertices, normals, colour, texels)
+    )
     wrapped[:, :, :points], wrapped[:, :, points] = rings, rings[:, :, 0]
     edges = wrapped[:, :, 1:] - wrapped[:, :, :-1]
     around = edges + np.concatenate((edges[:, :, -1:], edges[:, :, :-1]), axis=2)
@@ -480,14 +483,13 @@ def lofts(sections: ArrayLike, colours: Colour, texture: str = "", smooth: bool 
             disc_colour[:, :, :points] = given[:, [0, -1]]
             disc_colour[:, :, points] = given[:, [0, -1]].mean(axis=2)
     triangles = _loft_triangles(rows, points, caps) + (total * np.arange(count, dtype=np.int32))[:, None, None]
-    mesh = Mesh(
-        vertices.reshape(-1, 3), normals.reshape(-1, 3), colour.reshape(-1, 3), texels.reshape(-1, 2), triangles.reshape(-1, 3), texture
-    )
+    flat = [layer.reshape(-1, layer.shape[-1]) for layer in layers]
+    mesh = Mesh(flat[0], flat[1], flat[2], flat[3], triangles.reshape(-1, 3), texture)
     return mesh if smooth else flat_shaded(mesh)
 
 
 def extruded(
-    polygon: ArrayLike, low: float, high: float, colour: Colour, texture: str = "", axis: Literal["x", "y", "z"] = "z"
+    polygon: Numbers, low: float | int, high: float | int, colour: Colour, texture: str = "", axis: Literal["x", "y", "z"] = "z"
 ) -> Mesh:
     """The prism over a simple polygon, between ``low`` and ``high`` on an axis; caps by ear clipping (Meisters, 1975).
 
@@ -529,7 +531,7 @@ def extruded(
 
 
 def ellipsoids(
-    centres: ArrayLike, radii: ArrayLike, colours: Colour, detail: int = 1, texture: str = "", rotation: ArrayLike | None = None
+    centres: Numbers, radii: Numbers, colours: Colour, detail: int = 1, texture: str = "", rotation: Numbers | None = None
 ) -> Mesh:
     """Closed ellipsoids from a subdivided icosahedron, smooth normals.
 

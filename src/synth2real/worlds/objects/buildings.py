@@ -8,9 +8,9 @@ curtained. Apartment blocks, offices and shop rows have plain side walls without
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from synth2real.worlds.meshes import Part, SceneObject, quads, scene_object, xyz
+from synth2real.worlds.meshes import Numbers, Part, SceneObject, quads, scene_object, xyz
 
 BUILDING = 11
 
@@ -198,9 +198,7 @@ def _walls(width: float, depth: float) -> tuple[_Wall, _Wall, _Wall, _Wall]:
     )
 
 
-def _rectangles(
-    wall: _Wall, left: ArrayLike, low: ArrayLike, width: ArrayLike, height: ArrayLike, out: float
-) -> NDArray[np.float64]:
+def _rectangles(wall: _Wall, left: Numbers, low: Numbers, width: Numbers, height: Numbers, out: float) -> NDArray[np.float64]:
     """(k, 4, 3) corners of upright rectangles ``out`` metres before a wall, from their left and lower edges."""
     s, z = np.atleast_1d(left), np.atleast_1d(low)
     count = max(len(s), len(z))
@@ -221,7 +219,7 @@ def _plain(corners: NDArray[np.float64], colours: NDArray[np.float64], texture: 
     return _Faces(texture, corners, painted)
 
 
-def _glass(corners: NDArray[np.float64], tint: ArrayLike = 1.0) -> _Faces:
+def _glass(corners: NDArray[np.float64], tint: Numbers = 1.0) -> _Faces:
     painted = np.empty(corners.shape)
     painted[...] = GLASS * np.asarray(tint)
     return _Faces("glass", corners, painted)

@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from synth2real.worlds.meshes import Mesh, Part, SceneObject, boxes, ellipsoids, lofts, scene_object, tubes, xyz
+from synth2real.worlds.meshes import Mesh, Numbers, Part, SceneObject, boxes, ellipsoids, lofts, scene_object, tubes, xyz
 
 Garment = Literal["trousers", "shorts", "skirt", "coat"]
 Bag = Literal["none", "backpack", "handbag", "shoulder"]
@@ -163,7 +163,7 @@ def standing_joints(rng: np.random.Generator, build: Build) -> Joints:
 
 
 def reach(
-    root: Float[np.ndarray, "2 3"], tip: Float[np.ndarray, "2 3"], upper: float, lower: float, bend: ArrayLike
+    root: Float[np.ndarray, "2 3"], tip: Float[np.ndarray, "2 3"], upper: float, lower: float, bend: Numbers
 ) -> tuple[Float[np.ndarray, "2 3"], Float[np.ndarray, "2 3"]]:
     """Middle joints and reached tips of two-bone limbs (law of cosines).
 

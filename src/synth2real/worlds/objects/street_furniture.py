@@ -9,9 +9,9 @@ Long things (fence, guard rail, wall) run along y.
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from synth2real.worlds.meshes import Mesh, Part, SceneObject, boxes, extruded, lathe, merge, quads, scene_object, tubes
+from synth2real.worlds.meshes import Mesh, Numbers, Part, SceneObject, boxes, extruded, lathe, merge, quads, scene_object, tubes
 
 SignShape = Literal["round", "triangle", "rectangle", "octagon"]
 FenceKind = Literal["bars", "mesh", "wooden"]
@@ -411,18 +411,18 @@ def _plate(rng: np.random.Generator, shape: SignShape, size: float) -> tuple[Mes
     return merge([back, *layers]), half_height
 
 
-def _panel(width: float, height: float, colour: ArrayLike, depth: float) -> Mesh:
+def _panel(width: float, height: float, colour: Numbers, depth: float) -> Mesh:
     """A flat rectangle in the plane y = -depth facing -y."""
     x, z = width / 2, height / 2
     return quads([[(-x, -depth, -z), (x, -depth, -z), (x, -depth, z), (-x, -depth, z)]], colour)
 
 
-def _disc(radius: float, sides: int, colour: ArrayLike, depth: float, thickness: float = 0.0) -> Mesh:
+def _disc(radius: float, sides: int, colour: Numbers, depth: float, thickness: float = 0.0) -> Mesh:
     angle = 2 * np.pi * (np.arange(sides) + 0.5) / sides
     return _polygon(radius * np.column_stack((np.cos(angle), np.sin(angle))), colour, depth, thickness)
 
 
-def _polygon(corners: ArrayLike, colour: ArrayLike, depth: float, thickness: float = 0.0) -> Mesh:
+def _polygon(corners: Numbers, colour: Numbers, depth: float, thickness: float = 0.0) -> Mesh:
     """A convex (x, z) polygon facing -y in the plane y = -depth, or a plate of some thickness before that plane."""
     outline = np.asarray(corners, np.float64)
     if thickness > 0:

@@ -9,10 +9,11 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from synth2real.worlds.meshes import (
     Mesh,
+    Numbers,
     Part,
     SceneObject,
     boxes,
@@ -31,7 +32,7 @@ MotorcycleKind = Literal["motorcycle", "scooter"]
 
 RIDER, MOTORCYCLE, BICYCLE = 25, 32, 33
 
-_Bar = tuple[NDArray[np.float64], NDArray[np.float64], float, ArrayLike]  # start, end, radius, colour
+_Bar = tuple[NDArray[np.float64], NDArray[np.float64], float, Numbers]  # start, end, radius, colour
 
 FRAME_TONES = np.array(
     (

@@ -9,10 +9,11 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from synth2real.worlds.meshes import (
     Mesh,
+    Numbers,
     Part,
     SceneObject,
     boxes,
@@ -55,8 +56,8 @@ LAMP_WHITE, LAMP_RED, LAMP_AMBER = (0.74, 0.77, 0.78), (0.45, 0.015, 0.012), (0.
 PLATE_WHITE, PLATE_YELLOW = (0.75, 0.75, 0.72), (0.75, 0.55, 0.06)
 
 
-_Triple = tuple[float, float, float]
-_Block = tuple[_Triple, _Triple, ArrayLike]  # centre, size, colour
+_Triple = tuple[float | int, float | int, float | int]
+_Block = tuple[_Triple, _Triple, Numbers]  # centre, size, colour
 
 
 class _Body(NamedTuple):
@@ -358,7 +359,7 @@ def _paint(rng: np.random.Generator) -> NDArray[np.float64]:
     return np.clip(paint * rng.uniform(0.75, 1.2) + rng.uniform(-0.008, 0.008, 3), 0.005, 0.85)
 
 
-def _cabin(stations: NDArray[np.float64], paint: ArrayLike) -> Mesh:
+def _cabin(stations: NDArray[np.float64], paint: Numbers) -> Mesh:
     """The greenhouse: sections of six points from rows (y, low half width, high half width, belt z, edge z, crown z)."""
     y, low, high, belt, edge, crown = stations.T
     rings = np.stack(
@@ -471,7 +472,7 @@ def _unit_wheel() -> Mesh:
     return wheel.coloured(colours.reshape(-1, 3)).transformed(rotation_y(np.pi / 2))
 
 
-def _wheels(axles: ArrayLike, radius: float, half_track: float) -> list[Mesh]:
+def _wheels(axles: Numbers, radius: float, half_track: float) -> list[Mesh]:
     """Wheels on both ends of each axle, their outer faces at ``half_track``, under dark arches."""
     y = np.asarray(axles, np.float64)
     count = len(y)
@@ -491,7 +492,7 @@ def _wheels(axles: ArrayLike, radius: float, half_track: float) -> list[Mesh]:
 
 
 def _body_shell(
-    width: float, back: float, front: float, low: float, high: float, paint: ArrayLike, lean: float, lean_back: float = 0.0
+    width: float, back: float, front: float, low: float, high: float, paint: Numbers, lean: float, lean_back: float = 0.0
 ) -> Mesh:
     """A box body with chamfered roof edges, whose front and back lean by so many metres towards the roof."""
     half = width / 2

@@ -1,0 +1,226 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synth2real.worlds.meshes import SceneObject
+from synth2real.worlds.objects import buildings, people, street_furniture, two_wheelers, vegetation, vehicles
+
+Builder = Callable[[np.random.Generator], SceneObject]
+
+# builder, labels with the instances they may have, most triangles, and the ranges of (width, length, height) in metres
+OBJECTS: dict[str, tuple[Builder, dict[int, set[int]], int, tuple[tuple[float, float], ...]]] = {
+    "car": (vehicles.car, {26: {1}}, 900, ((1.6, 2.4), (3.4, 5.3), (1.35, 2.25))),
+    "truck": (vehicles.truck, {27: {1}}, 1000, ((2.2, 3.2), (5.8, 10.0), (2.4, 3.8))),
+    "bus": (vehicles.bus, {28: {1}}, 900, ((2.4, 3.1), (9.4, 13.0), (2.8, 4.6))),
+    "train": (vehicles.train, {31: {1}}, 900, ((2.3, 2.9), (16.0, 33.0), (4.0, 6.0))),
+    "person": (people.person, {24: {1}}, 700, ((0.25, 1.2), (0.2, 1.6), (1.1, 2.05))),
+    "bicycle": (lambda rng: two_wheelers.bicycle(rng, False), {33: {1}}, 650, ((0.4, 0.9), (1.5, 2.2), (0.85, 1.4))),
+    "cyclist": (lambda rng: two_wheelers.bicycle(rng, True), {25: {1}, 33: {2}}, 1400, ((0.4, 1.1), (1.5, 2.2), (1.5, 2.1))),
+    "motorcycle": (lambda rng: two_wheelers.motorcycle(rng, False), {32: {1}}, 900, ((0.6, 1.0), (1.7, 2.4), (1.0, 1.6))),
+    "motorcyclist": (
+        lambda rng: two_wheelers.motorcycle(rng, True),
+        {25: {1}, 32: {2}},
+        1600,
+        ((0.6, 1.1), (1.7, 2.4), (1.4, 2.1)),
+    ),
+    "tree": (vegetation.tree, {21: {0}}, 1200, ((0.9, 16.0), (0.9, 16.0), (4.0, 15.0))),
+    "bush": (vegetation.bush, {21: {0}}, 600, ((0.5, 5.0), (0.5, 5.0), (0.3, 2.5))),
+    "hedge": (vegetation.hedge, {21: {0}}, 900, ((0.4, 1.4), (5.8, 6.5), (0.8, 2.3))),
+    "lamp_post": (street_furniture.lamp_post, {17: {0}}, 200, ((0.1, 0.7), (0.1, 6.0), (3.5, 9.5))),
+    "pole": (street_furniture.pole, {17: {0}}, 200, ((0.1, 0.5), (0.1, 2.0), (5.4, 9.1))),
+    "bollard": (street_furniture.bollard, {17: {0}}, 200, ((0.08, 0.3), (0.08, 0.3), (0.8, 1.1))),
+    "traffic_light": (street_furniture.traffic_light, {19: {1, 2, 3}, 17: {0}}, 600, ((0.2, 9.0), (0.2, 1.2), (3.0, 7.0))),
+    "traffic_sign": (street_furniture.traffic_sign, {20: {1, 2}, 17: {0}}, 200, ((0.4, 1.0), (0.05, 0.4), (2.2, 4.0))),
+    "direction_sign": (street_furniture.direction_sign, {20: {1}, 17: {0}}, 200, ((1.3, 2.8), (0.05, 0.4), (2.2, 4.0))),
+    "fence": (street_furniture.fence, {13: {0}}, 1200, ((0.03, 0.4), (5.9, 6.2), (0.9, 2.1))),
+    "guard_rail": (street_furniture.guard_rail, {14: {0}}, 200, ((0.1, 0.5), (7.9, 8.2), (0.6, 0.9))),
+    "wall": (street_furniture.wall, {12: {0}}, 200, ((0.2, 0.6), (5.9, 6.3), (0.8, 2.7))),
+    "bus_shelter": (street_furniture.bus_shelter, {11: {0}}, 300, ((3.0, 5.0), (1.3, 2.0), (2.3, 2.8))),
+    "bench": (street_furniture.bench, {4: {0}}, 200, ((1.3, 2.1), (0.3, 0.8), (0.7, 1.0))),
+    "litter_bin": (street_furniture.litter_bin, {4: {0}}, 200, ((0.3, 0.9), (0.3, 0.9), (0.8, 1.3))),
+    "house": (buildings.house, {11: {0}}, 600, ((6.9, 12.0), (7.9, 14.0), (4.0, 17.0))),
+    "apartment_block": (buildings.apartment_block, {11: {0}}, 600, ((11.9, 19.1), (10.0, 18.0), (8.0, 30.0))),
+    "office": (buildings.office, {11: {0}}, 600, ((13.9, 24.5), (11.9, 20.0), (12.0, 38.0))),
+    "shop_row": (buildings.shop_row, {11: {0}}, 600, ((8.9, 18.1), (8.9, 17.0), (6.0, 28.0))),
+}
+names = st.sampled_from(sorted(OBJECTS))
+seeds = st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(names, seeds)
+def test_every_object_is_sound(name: str, seed: int) -> None:
+    builder, labels, most, sizes = OBJECTS[name]
+    built = builder(np.random.default_rng(seed))
+    found: dict[int, set[int]] = {}
+    for part in built.parts:
+        mesh = part.mesh
+        found.setdefault(part.label_id, set()).add(part.instance)
+        assert np.isfinite(mesh.vertices).all()
+        assert np.isfinite(mesh.texture_coordinates).all()
+        assert mesh.colours.min() >= 0.0
+        assert mesh.colours.max() <= 1.0
+        assert np.allclose(np.linalg.norm(mesh.normals, axis=1), 1.0, atol=1e-3)
+        assert mesh.triangles.min() >= 0
+        assert mesh.triangles.max() < len(mesh.vertices)
+        assert (np.abs(mesh.vertices[:, 0]) <= built.footprint[0] / 2).all()
+        assert (np.abs(mesh.vertices[:, 1]) <= built.footprint[1] / 2).all()
+    assert set(found) == set(labels)
+    assert all(found[label] <= allowed for label, allowed in labels.items())
+    assert sum(len(part.mesh.triangles) for part in built.parts) <= most
+    low = min(float(part.mesh.vertices[:, 2].min()) for part in built.parts)
+    assert -0.01 <= low <= 0.06, "an object stands on the ground, neither in it nor over it"
+    for (least, largest), size in zip(sizes, (*built.footprint, built.height), strict=True):
+        assert least <= size <= largest
+
+
+@settings(max_examples=30, deadline=None)
+@given(names, seeds)
+def test_same_seed_same_arrays(name: str, seed: int) -> None:
+    builder = OBJECTS[name][0]
+    first, second = builder(np.random.default_rng(seed)), builder(np.random.default_rng(seed))
+    assert first.footprint == second.footprint
+    for a, b in zip(first.parts, second.parts, strict=True):
+        assert (a.label_id, a.instance, a.visibility, a.mesh.texture) == (b.label_id, b.instance, b.visibility, b.mesh.texture)
+        for field in ("vertices", "normals", "colours", "texture_coordinates", "triangles"):
+            assert getattr(a.mesh, field).tobytes() == getattr(b.mesh, field).tobytes()
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTS))
+def test_different_seeds_differ(name: str) -> None:
+    builder = OBJECTS[name][0]
+    shapes = {b"".join(part.mesh.vertices.tobytes() for part in builder(np.random.default_rng(seed)).parts) for seed in range(4)}
+    assert len(shapes) > 1
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTS))
+def test_triangles_face_the_way_their_normals_point(name: str) -> None:
+    """Only few triangles may disagree: lumpy or bent surfaces with smooth normals, never whole faces."""
+    for seed in range(3):
+        for part in OBJECTS[name][0](np.random.default_rng(seed)).parts:
+            a, b, c = (part.mesh.vertices[part.mesh.triangles[:, i]].astype(np.float64) for i in range(3))
+            plane = np.cross(b - a, c - a)
+            area = np.linalg.norm(plane, axis=1)
+            shade = part.mesh.normals[part.mesh.triangles].mean(axis=1)
+            wrong = np.einsum("ij,ij->i", plane, shade) < -1e-9
+            assert area[wrong].sum() <= 0.02 * area.sum()
+
+
+@pytest.mark.parametrize("kind", vehicles.CAR_KINDS)
+def test_car_kinds_have_their_proportions(kind: vehicles.CarKind) -> None:
+    sizes = np.array(
+        [(car.footprint[1], car.height) for car in (vehicles.car(np.random.default_rng(s), kind) for s in range(20))]
+    )
+    lengths, heights = sizes.T
+    spans = {"hatchback": (3.5, 4.4), "saloon": (4.3, 5.15), "estate": (4.3, 5.1), "suv": (4.1, 4.95), "van": (4.4, 5.3)}
+    assert (lengths >= spans[kind][0]).all()
+    assert (lengths <= spans[kind][1]).all()
+    assert (heights.min() > 1.8) == (kind == "van")
+
+
+def test_children_are_smaller_than_adults() -> None:
+    heights = {
+        child: [people.person(np.random.default_rng(seed), child=child, walking=False).height for seed in range(20)]
+        for child in (True, False)
+    }
+    assert max(heights[True]) < 1.55
+    assert min(heights[False]) > 1.5
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(0, 6.283), st.floats(0.5, 1.1), seeds)
+def test_walking_keeps_bone_lengths_and_a_foot_on_the_ground(phase: float, stride: float, seed: int) -> None:
+    build = people.random_build(np.random.default_rng(seed))
+    joints = people.walking_joints(build, phase, stride)
+    for a, b, share in (
+        (joints.hips, joints.knees, 0.245),
+        (joints.knees, joints.ankles, 0.246),
+        (joints.shoulders, joints.elbows, 0.172),
+        (joints.elbows, joints.wrists, 0.15),
+    ):
+        assert np.allclose(np.linalg.norm(a - b, axis=1), share * build.stature, rtol=1e-6)
+    assert joints.ankles[:, 2].min() == pytest.approx(0.045 * build.stature)
+    assert joints.head[2] > joints.chest[2] > joints.pelvis[2]
+
+
+def test_gait_is_periodic_and_mirrors_after_half_a_cycle() -> None:
+    build = people.random_build(np.random.default_rng(0))
+    now, later, half = (people.walking_joints(build, 0.7 + turn) for turn in (0.0, 2 * np.pi, np.pi))
+    assert np.allclose(now.knees, later.knees)
+    assert np.allclose(now.knees * (-1, 1, 1), half.knees[::-1])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.05, 1.2))
+def test_reach_keeps_bone_lengths_and_arrives_where_it_can(x: float, y: float, distance: float) -> None:
+    root = np.zeros((2, 3))
+    direction = np.array((x, y, -1.0)) / np.linalg.norm((x, y, -1.0))
+    tip = np.stack((direction, direction)) * distance
+    middle, end = people.reach(root, tip, 0.4, 0.45, (0.3, 1.0, 0.2))
+    assert np.allclose(np.linalg.norm(middle, axis=1), 0.4, rtol=1e-6)
+    assert np.allclose(np.linalg.norm(end - middle, axis=1), 0.45, rtol=1e-6)
+    if 0.06 < distance < 0.84:
+        assert np.allclose(end, tip, atol=1e-9)
+
+
+def test_riders_hold_the_bars_and_sit_above_the_wheels() -> None:
+    for seed in range(10):
+        built = two_wheelers.bicycle(np.random.default_rng(seed), ridden=True)
+        rider = np.concatenate([part.mesh.vertices for part in built.parts if part.label_id == two_wheelers.RIDER])
+        machine = np.concatenate([part.mesh.vertices for part in built.parts if part.label_id == two_wheelers.BICYCLE])
+        assert rider[:, 2].max() > machine[:, 2].max() + 0.3
+        front = rider[rider[:, 1] > 0.05]
+        grips = machine[np.abs(machine[:, 0]) > 0.2]
+        assert np.linalg.norm(front[:, None] - grips[None], axis=2).min() < 0.08
+
+
+def test_wheels_and_railings_are_filled_in_the_label_picture_only() -> None:
+    rng = np.random.default_rng(0)
+    for built, label in (
+        (two_wheelers.bicycle(rng, False), 33),
+        (street_furniture.fence(rng, kind="bars"), 13),
+        (vegetation.tree(rng, "bare"), 21),
+    ):
+        (filling,) = [part for part in built.parts if part.visibility == "label"]
+        assert filling.label_id == label
+    assert all(part.visibility == "both" for part in street_furniture.fence(rng, kind="bars", filled=False).parts)
+
+
+@pytest.mark.parametrize("state", [0, 1, 2])
+def test_one_lamp_of_a_signal_is_lit(state: int) -> None:
+    built = street_furniture.traffic_light(np.random.default_rng(1), state)
+    colours = np.concatenate([part.mesh.colours for part in built.parts if part.label_id == 19 and part.instance == 1])
+    lit = np.unique(colours[colours.max(axis=1) > 0.8], axis=0)
+    assert np.allclose(lit, street_furniture.LIGHTS_ON[state])
+
+
+@pytest.mark.parametrize("length", [1.0, 3.5, 12.0])
+def test_long_things_have_the_wanted_length(length: float) -> None:
+    rng = np.random.default_rng(0)
+    for build in (street_furniture.fence, street_furniture.guard_rail, street_furniture.wall, vegetation.hedge):
+        assert build(rng, length).footprint[1] == pytest.approx(length, abs=0.35)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda rng: vehicles.car(rng, "tractor"),  # type: ignore[arg-type]
+        lambda rng: vehicles.truck(rng, "tractor"),  # type: ignore[arg-type]
+        lambda rng: vehicles.train(rng, 0),
+        lambda rng: two_wheelers.motorcycle(rng, kind="tandem"),  # type: ignore[arg-type]
+        lambda rng: vegetation.tree(rng, "palm"),  # type: ignore[arg-type]
+        lambda rng: vegetation.tree(rng, height=0.0),
+        lambda rng: vegetation.hedge(rng, 0.0),
+        lambda rng: street_furniture.traffic_light(rng, 3),
+        lambda rng: street_furniture.traffic_sign(rng, "hexagon"),  # type: ignore[arg-type]
+        lambda rng: street_furniture.fence(rng, -1.0),
+        lambda rng: street_furniture.guard_rail(rng, 0.0),
+        lambda rng: street_furniture.wall(rng, 0.0),
+    ],
+)
+def test_unknown_kinds_and_lengths_are_refused(build: Builder) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        build(np.random.default_rng(0))
