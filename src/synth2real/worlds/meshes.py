@@ -159,7 +159,7 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
 
 def xyz(x: float | int, y: float | int, z: float | int) -> Float[np.ndarray, "3"]:
     """The point or vector (x, y, z)."""
-    return np.array((x, y, z))
+    return np.array((x, y, z), np.float64)
 
 
 def rotation_z(angle: float) -> Float[np.ndarray, "3 3"]:
@@ -449,9 +449,8 @@ def lofts(sections: Numbers, colours: Colour, texture: str = "", smooth: bool = 
     total = side + (2 * (points + 1) if caps else 0)
     vertices, normals, colour = (np.empty((count, total, 3), np.float32) for _ in range(3))
     texels = np.zeros((count, total, 2), np.float32)
-    wrapped, facing, painted, wound = (
-        a[:, :side].reshape(count, rows, points + 1, -1) for a in (vertices, normals, colour, texels)
-    )
+    layers = (vertices, normals, colour, texels)
+    wrapped, facing, painted, wound = (layer[:, :side].reshape(count, rows, points + 1, -1) for layer in layers)
     wrapped[:, :, :points], wrapped[:, :, points] = rings, rings[:, :, 0]
     edges = wrapped[:, :, 1:] - wrapped[:, :, :-1]
     around = edges + np.concatenate((edges[:, :, -1:], edges[:, :, :-1]), axis=2)

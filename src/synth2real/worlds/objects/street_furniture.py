@@ -115,7 +115,7 @@ def traffic_light(rng: np.random.Generator, state: int | None = None) -> SceneOb
     if rng.random() < 0.5:
         parts += [
             Part(TRAFFIC_LIGHT, len(heads) + 1, mesh.rotated(np.pi))
-            for mesh in _signal_head(0, -0.17, height - 0.75, 2 - lit, False, lamps=2)
+            for mesh in _signal_head(0.0, -0.17, height - 0.75, 2 - lit, False, lamps=2)
         ]
     return scene_object(parts)
 
