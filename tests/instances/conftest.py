@@ -25,7 +25,7 @@ def network() -> NetworkSettings:
         frozen_levels=0,
         size=(64, 96),
         strides=(4, 8),
-        channels=16,
+        channels=32,
         head_norm="group",
         anchor_sizes=(12, 24, 48),
         anchor_ratios=(0.5, 1.0, 2.0),
@@ -33,8 +33,8 @@ def network() -> NetworkSettings:
         proposals_per_level=50,
         proposals=50,
         box_batch_size=32,
-        box_features=32,
-        mask_channels=(16, 16),
+        box_features=64,
+        mask_channels=(32,),
     )
 
 
@@ -58,7 +58,7 @@ def settings(network: NetworkSettings, plain: AugmentationSettings) -> InstanceS
         network=network,
         augmentation=plain,
         min_area=8,
-        optimizer=OptimizerSettings(name="adamw", learning_rate=3e-3, warm_up_steps=5, weight_decay=0.0, gradient_norm=10.0),
+        optimizer=OptimizerSettings(name="adamw", learning_rate=5e-3, warm_up_steps=5, weight_decay=0.0, gradient_norm=10.0),
         schedule=Schedule(seed=1, epochs=3, steps_per_epoch=2, batch_size=2),
     )
 

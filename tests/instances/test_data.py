@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from synth2real.frames import Frame, FrameError, read_frames, write_frames, write_image, write_instances
+from synth2real.frames import Frame, FrameError, FrameSet, read_frames, write_frames, write_image, write_instances
 from synth2real.instances.data import AugmentationSettings, InstanceSamples, instances_of
 from synth2real.label_space import LABEL_BY_NAME, VEIS_LABELS
-from tests.instances.conftest import ShapesWriter
+
+ShapesWriter = Callable[..., FrameSet]
 
 _IDS = [0, 7, 19, 19000, 19003, 20001, 24, 24000, 24001, 26002, 29000, 31001, 33999]
 _MAPS = hnp.arrays(np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.sampled_from(_IDS))
