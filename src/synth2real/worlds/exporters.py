@@ -2,15 +2,16 @@
 
 ::
 
-    gta         images/00001.png, labels/00001.png                  GTA5 (Richter et al., ECCV 2016): palette PNG, index = label id
-    cityscapes  leftImg8bit/<split>/<city>/*_leftImg8bit.png        Cityscapes (Cordts et al., CVPR 2016)
+    gta         images/00001.png, labels/00001.png               GTA5 (Richter et al., ECCV 2016): palette index = label id
+    cityscapes  leftImg8bit/<split>/<city>/*_leftImg8bit.png     Cityscapes (Cordts et al., CVPR 2016)
                 gtFine/<split>/<city>/*_gtFine_{labelIds,instanceIds}.png
-    veis        images/{multi,single}_class/00001.png               VEIS (Saleh et al., ECCV 2018): COCO polygons of ten classes,
-                annotations.json, pixel_labels/.../00001_trainIds.png   train ids for some frames
+    veis        images/{multi,single}_class/00001.png            VEIS (Saleh et al., ECCV 2018)
+                annotations.json                                 COCO polygons of ten classes
+                pixel_labels/{multi,single}_class/00001_trainIds.png   train ids, for some frames
 
-One job is one street (or stage): it is built once and looked at from many cameras. Jobs are independent and each draws from a seed
-sequence of its own, so the bytes depend on the settings alone, not on how many processes share the work. A world is written beside its
-place and renamed when whole; whoever is killed leaves nothing that could be taken for a data set.
+One job is one street (or stage): it is built once and looked at from many cameras. Jobs are independent, and each draws from a
+seed sequence of its own, so the bytes depend on the settings alone, not on how many processes share the work. A world is written
+beside its place and renamed when whole; whoever is killed leaves nothing that could be taken for a data set.
 """
 
 import json
@@ -138,7 +139,7 @@ class _Job(NamedTuple):
 
     world: WorldName
     group: str
-    index: int
+    place: int
     first: int
     views: int
 
@@ -157,7 +158,7 @@ def render_world(world: WorldName, out: Path, settings: WorldSettings, *, worker
     partial_out.mkdir(parents=True)
     jobs = _jobs(world, settings)
     render_one = partial(_render_job, root=partial_out, settings=settings)
-    objects = [found for found in map_frames(render_one, jobs, workers=workers, description=f"render {world}")]
+    objects = list(map_frames(render_one, jobs, workers=workers, description=f"render {world}"))
     if world == "veis":
         _write_coco(partial_out, objects, settings)
     if out.exists():
@@ -181,7 +182,7 @@ def _jobs(world: WorldName, settings: WorldSettings) -> list[_Job]:
 def _render_job(job: _Job, root: Path, settings: WorldSettings) -> list["_Frame"]:
     """Builds, renders and writes one street; gives the frames' objects."""
     code = int.from_bytes(f"{job.world}/{job.group}".encode())
-    rng = np.random.default_rng(np.random.SeedSequence((settings.seed, code, job.index)))
+    rng = np.random.default_rng(np.random.SeedSequence((settings.seed, code, job.place)))
     look, place = _place(job, rng)
     engine = renderer(settings.height, settings.width, settings.supersampling)
     engine.load(place.scene)
@@ -189,7 +190,7 @@ def _render_job(job: _Job, root: Path, settings: WorldSettings) -> list["_Frame"
     for number, view in enumerate(place.views):
         rendering = engine.render(view)
         if look == "camera":
-            rendering = _with_hood(rendering, job.index % _HOODS)
+            rendering = _with_hood(rendering, job.place % _HOODS)
         rendering = rendering._replace(image=looks.finish(rng, look, rendering.image, place.exposure))
         frames.append(_WRITERS[job.world](root, job, number, rendering, settings))
     return frames
@@ -200,7 +201,7 @@ def _place(job: _Job, rng: np.random.Generator) -> tuple[looks.LookName, Street]
         return "game", street(rng, "game", job.views)
     if job.world == "cityscapes":
         return "camera", street(rng, "camera", job.views)
-    class_name = VEIS_LABELS[job.index % len(VEIS_LABELS)].name if job.group == "single_class" else None
+    class_name = VEIS_LABELS[job.place % len(VEIS_LABELS)].name if job.group == "single_class" else None
     return "studio", studio(rng, job.views, class_name)
 
 
@@ -242,7 +243,7 @@ _GTA_PALETTE: Final = [int(value) for value in np.concatenate((PALETTE[:34], PAL
 
 def _write_cityscapes(root: Path, job: _Job, number: int, rendering: Rendering, settings: WorldSettings) -> _Frame:
     city = f"{job.group}stadt"
-    name = f"{city}_{job.index:06d}_{number:06d}"
+    name = f"{city}_{job.place:06d}_{number:06d}"
     write_image(root / "leftImg8bit" / job.group / city / f"{name}_leftImg8bit.png", rendering.image)
     annotation = root / "gtFine" / job.group / city
     write_label(annotation / f"{name}_gtFine_labelIds.png", rendering.label_ids)

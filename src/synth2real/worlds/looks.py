@@ -1,11 +1,12 @@
 """Looks: light, sky, materials and sensor of each world.
 
 - ``game`` stands for a game engine: saturated colours, hard sun, a clean picture.
-- ``camera`` stands for a camera behind a windscreen: mostly overcast, muted materials, and a sensor of its own (blur, vignette, tone
-  curve, shot and read noise, compression, the ego-vehicle's hood in every frame).
+- ``camera`` stands for a camera behind a windscreen: mostly overcast, muted materials, and a sensor of its own (blur, vignette,
+  tone curve, shot and read noise, compression, the ego-vehicle's hood in every frame).
 - ``studio`` stands for objects on a stage: even light, unreal textures, any backdrop.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Final, Literal
 
@@ -16,6 +17,7 @@ from jaxtyping import Float32, UInt8
 from synth2real.worlds.rendering import Light, Material
 
 LookName = Literal["game", "camera", "studio"]
+_Maker = Callable[[np.random.Generator, float], Material]
 
 # --- Light ---------------------------------------------------------------------------------------------------------------
 
@@ -84,7 +86,7 @@ def fractal_noise(
         cells: lattice cells of the first octave along both sides; powers of two, as the shape is.
         octaves: how many.
     """
-    total = np.zeros(shape, np.float32)
+    total: Float32[np.ndarray, "h w"] = np.zeros(shape, np.float32)
     weight, weights = 1.0, 0.0
     for octave in range(octaves):
         rows, columns = min(cells[0] << octave, shape[0]), min(cells[1] << octave, shape[1])
@@ -95,7 +97,7 @@ def fractal_noise(
         total += weight * fine[2 * step[0] : 2 * step[0] + shape[0], 2 * step[1] : 2 * step[1] + shape[1]]
         weights += weight
         weight *= 0.5
-    return total / weights
+    return np.asarray(total / weights, dtype=np.float32)
 
 
 def _to_bytes(values: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
@@ -112,14 +114,14 @@ def _rough(
     return 0.88 + contrast * (amount * noise + grain * 0.5 * speckle)
 
 
-def _noise_material(tile: float, cells: int, amount: float, grain: float):  # noqa: ANN202
+def _noise_material(tile: float, cells: int, amount: float, grain: float) -> "_Maker":
     def make(rng: np.random.Generator, contrast: float) -> Material:
         return Material(_to_bytes(_rough(rng, contrast, cells, amount, grain)), tile)
 
     return make
 
 
-def _blocks(tile: float, rows: int, columns: int, joint: float, spread: float, bond: bool, joint_value: float = 0.62):  # noqa: ANN202
+def _blocks(tile: float, rows: int, columns: int, joint: float, spread: float, bond: bool, joint_value: float = 0.62) -> "_Maker":
     def make(rng: np.random.Generator, contrast: float) -> Material:
         size = 256
         y, x = np.mgrid[0:size, 0:size] / size
@@ -179,7 +181,7 @@ def _shopfront(rng: np.random.Generator, contrast: float) -> Material:
         x, y = rng.integers(0, size, 2)
         w, h = rng.integers(8, 40, 2)
         picture[y : y + h, x : x + w] = rng.uniform(0.2, 0.9, 3)
-    picture = cv2.GaussianBlur(picture, (0, 0), 2.0)
+    picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), 2.0))
     picture[:, ::64] = picture[:, 1::64] = picture[:, 2::64] = 0.8
     return Material(_to_bytes(picture), 1.0)
 
@@ -254,13 +256,13 @@ def finish(
     pixels += noise * np.sqrt(0.006**2 + 0.012**2 * np.clip(pixels, 0.0, 1.0))
     levels = (255.0 * np.clip(pixels, 0.0, 1.0)).astype(np.uint8)
     encoded = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 92))])[1]
-    return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))[..., ::-1])
 
 
 @cache
 def _vignette(height: int, width: int) -> Float32[np.ndarray, "h w 1"]:
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    return (1.0 - 0.22 * (x**2 + 0.4 * y**2) ** 1.2).astype(np.float32)[..., None]
+    return np.asarray(1.0 - 0.22 * (x**2 + 0.4 * y**2) ** 1.2, np.float32)[..., None]
 
 
 @cache
@@ -268,7 +270,7 @@ def hood(height: int, width: int, variant: int) -> tuple[UInt8[np.ndarray, "h w"
     """The ego-vehicle's hood: its mask (255 inside) and its colours in [0, 1], at the bottom of the frame."""
     rng = np.random.default_rng((97, variant))
     x = np.linspace(-1.0, 1.0, width)
-    top = height * (1.0 - rng.uniform(0.035, 0.07) - rng.uniform(0.02, 0.045) * np.clip(1.0 - x**2 * 1.05, 0.0, 1.0) ** 0.6)
+    top = height * (1.0 - rng.uniform(0.015, 0.04) - rng.uniform(0.02, 0.04) * np.clip(1.0 - x**2 * 1.05, 0.0, 1.0) ** 0.6)
     rows = np.arange(height)[:, None]
     mask = (np.clip(rows - top[None], 0.0, 1.0) * 255).astype(np.uint8)
     depth = np.clip((rows - top[None]) / (0.1 * height), 0.0, 1.0)[..., None]

@@ -5,8 +5,10 @@ and baked into vertex colours; shadows that the sun throws on the ground are dra
 casters flattened along the light ("projected shadows", Blinn, 1988). A view then costs two passes:
 
 - the image, supersampled, with textures;
-- the *ids*, at output resolution, without texture, light or antialiasing: each pixel holds the 24-bit number of the object that
-  covers its centre, from which label and instance ids follow by look-up. No colour is interpolated, so the round trip is exact.
+- the *ids*, without texture, light or antialiasing: each pixel holds the 24-bit number of the object that covers its centre, from
+  which label and instance ids follow by look-up. No colour is interpolated, so the round trip is exact. They are drawn as
+  finely as the image and one sample in each pixel is kept: the rasteriser widens outlines by half a sample, which image and
+  labels then share.
 
 The frame is right-handed: x right, y forward, z up, metres; angles in radians, positive counter-clockwise.
 """
@@ -192,7 +194,8 @@ class Renderer:
         self._lens = core.PerspectiveLens()
         self._lens.set_near_far(NEAR, FAR)
         self._image = _Pass(height * supersampling, width * supersampling, self._lens)
-        self._ids = _Pass(height, width, self._lens)
+        self._ids = _Pass(height * supersampling, width * supersampling, self._lens)
+        self._supersampling = supersampling
         self._labels = np.zeros(1, np.uint8)
         self._dynamic: list[tuple[Placed, list[core.NodePath]]] = []
         self._sky: core.NodePath | None = None
@@ -247,7 +250,9 @@ class Renderer:
             each.camera.set_pos_hpr(view.x, view.y, view.z, *(float(np.degrees(a)) for a in (view.yaw, view.pitch, view.roll)))
         core.GraphicsEngine.get_global_ptr().render_frame()
         image = cv2.resize(self._image.pixels(), (width, height), interpolation=cv2.INTER_AREA)
-        codes = self._ids.pixels().astype(np.int32)
+        step = self._supersampling
+        first = (step - 1) // 2  # the rasteriser draws a quarter of a sample up and to the left, and so does this
+        codes = self._ids.pixels()[first::step, first::step].astype(np.int32)
         codes = (codes[..., 0] << 16) + (codes[..., 1] << 8) + codes[..., 2]
         return Rendering(np.ascontiguousarray(image), *_decode(codes, self._labels))
 

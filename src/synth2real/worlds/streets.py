@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from synth2real.label_space import LABEL_BY_NAME
 from synth2real.worlds import looks
@@ -27,8 +28,15 @@ _LENGTH: Final = 170.0  # metres that are built in front of the first camera pos
 _BEHIND: Final = -14.0
 _DRIVE: Final = 75.0  # metres along which cameras stand
 _SIDE_PAVEMENT: Final = 2.2  # width of the pavements along side streets, metres
+_KERB_STONE: Final = 0.16  # width of a kerb stone, metres
 _TREE_KINDS: Final = 7
+WHITE: Final = (0.62, 0.62, 0.6)
+YELLOW: Final = (0.55, 0.4, 0.05)
 _MARKING: Final = 0.012  # height of paint above the road, metres
+
+
+Tone = float | tuple[float, float, float]
+"""A grey or a linear RGB albedo."""
 
 
 class Street(NamedTuple):
@@ -62,19 +70,102 @@ class _Habits:
     people: float  # a metre of pavement
     cyclists: float
     asphalt: tuple[float, float]
-    paving: str
 
 
 _HABITS: Final = {
     "game": _Habits(
         drives_left=0.4, parked=0.6, tram=0.15, median=0.15, street_trees=0.75, grass_strip=0.25, terraced=0.7, park=0.16,
-        wall=0.1, railing=0.3, people=0.1, cyclists=1.6, asphalt=(0.06, 0.2), paving="paving",
+        wall=0.1, railing=0.3, people=0.1, cyclists=1.6, asphalt=(0.06, 0.2),
     ),
     "camera": _Habits(
         drives_left=0.0, parked=0.75, tram=0.15, median=0.2, street_trees=0.8, grass_strip=0.3, terraced=0.8, park=0.2,
-        wall=0.1, railing=0.3, people=0.13, cyclists=2.0, asphalt=(0.08, 0.16), paving="paving",
+        wall=0.1, railing=0.3, people=0.13, cyclists=2.0, asphalt=(0.08, 0.16),
     ),
 }  # fmt: skip
+
+
+class _Profile(NamedTuple):
+    """What lies across a street, and where side streets open. Pairs are (left, right); lengths in metres.
+
+    Attributes:
+        drive: side that one drives on, -1 left or 1 right.
+        lanes: lanes for each direction.
+        lane: width of one.
+        median: half the width of the strip between both directions.
+        tram: whether trams run on that strip.
+        parking: widths of the parked cars' rows, or 0.
+        strips: widths of the grass between kerb and pavement, or 0.
+        pavements: widths of the pavements.
+        crossings: spans along the street where side streets open.
+    """
+
+    drive: int
+    lanes: int
+    lane: float
+    median: float
+    tram: bool
+    parking: tuple[float, float]
+    strips: tuple[float, float]
+    pavements: tuple[float, float]
+    crossings: tuple[tuple[float, float], ...]
+
+    @property
+    def inner(self) -> float:
+        """Half the width of the road without parked cars."""
+        return self.median + self.lanes * self.lane
+
+    def edge(self, side: int) -> float:
+        """Distance of a side's kerb from the centre line; -1 is left, 1 is right."""
+        return self.inner + self.parking[side > 0]
+
+    def walk(self, side: int) -> float:
+        """Distance at which a side's pavement begins."""
+        return self.edge(side) + self.strips[side > 0]
+
+    def front(self, side: int) -> float:
+        """Distance at which a side's pavement ends."""
+        return self.walk(side) + self.pavements[side > 0]
+
+    def stretches(self, start: float, stop: float, margin: float = 0.0) -> list[tuple[float, float]]:
+        """What is left of [start, stop] without the side streets, grown by ``margin``."""
+        left, low = [], start
+        for a, b in self.crossings:
+            left.append((low, a - margin))
+            low = b + margin
+        left.append((low, stop))
+        return [(a, b) for a, b in left if b - a > 0.5]
+
+    def is_closed(self, along: float, margin: float) -> bool:
+        """Whether no side street opens within ``margin`` of ``along``."""
+        return all(along < a - margin or along > b + margin for a, b in self.crossings)
+
+
+def _pair(values: Float[np.ndarray, "2"]) -> tuple[float, float]:
+    return float(values[0]), float(values[1])
+
+
+def _profile(rng: np.random.Generator, habits: _Habits) -> _Profile:
+    lanes = int(rng.choice((1, 2), p=(0.72, 0.28)))
+    tram = bool(rng.random() < habits.tram)
+    parked, grass = rng.random(2) < habits.parked, rng.random(2) < habits.grass_strip
+    median = 3.4 if tram else (float(rng.uniform(1.0, 3.0)) if lanes == 2 and rng.random() < habits.median else 0.0)
+    crossings: list[tuple[float, float]] = []
+    along = float(rng.uniform(25.0, 70.0))
+    while along < 135.0 and len(crossings) < 2:
+        if rng.random() < 0.75:
+            crossings.append((along, along + float(rng.uniform(6.0, 10.0))))
+        along += float(rng.uniform(45.0, 80.0))
+    return _Profile(
+        drive=-1 if rng.random() < habits.drives_left else 1,
+        lanes=lanes,
+        lane=float(rng.uniform(2.9, 3.5)),
+        median=median,
+        tram=tram,
+        parking=_pair(2.2 * parked),
+        strips=_pair(rng.uniform(1.0, 2.5, 2) * grass),
+        pavements=_pair(rng.uniform(1.8, 4.6, 2)),
+        crossings=tuple(crossings),
+    )
 
 
 @dataclass(slots=True)
@@ -83,15 +174,20 @@ class _Draft:
 
     rng: np.random.Generator
     habits: _Habits
+    profile: _Profile
     bend: float
     ground: list[Part] = field(default_factory=list)
     placed: list[Placed] = field(default_factory=list)
     taken: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     trees: list[SceneObject] = field(default_factory=list)
 
-    def centre(self, along: float | np.ndarray) -> float | np.ndarray:
+    def centre(self, along: float) -> float:
         """Where the centre line is at ``along``, metres across."""
-        return self.bend * (np.maximum(along, 0.0) / 100.0) ** 2
+        return self.bend * (max(along, 0.0) / 100.0) ** 2
+
+    def bent(self, along: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+        """:meth:`centre` of many."""
+        return np.asarray(self.bend * (np.maximum(along, 0.0) / 100.0) ** 2)
 
     def heading(self, along: float) -> float:
         """Yaw of the centre line at ``along``."""
@@ -101,7 +197,7 @@ class _Draft:
         """Places an object; one with a speed moves the way it faces."""
         heading = self.heading(along) + yaw
         velocity = (-speed * float(np.sin(heading)), speed * float(np.cos(heading)))
-        self.placed.append(Placed(thing, float(across + self.centre(along)), float(along), heading, z, velocity))
+        self.placed.append(Placed(thing, float(across) + self.centre(float(along)), float(along), heading, z, velocity))
 
     def tree(self, across: float, along: float, z: float = _KERB) -> None:
         """Plants one of the street's few kinds of trees, turned at random: what is planted together is alike."""
@@ -124,7 +220,7 @@ class _Draft:
         across: tuple[float, float],
         along: tuple[float, float],
         texture: str,
-        colour: float | tuple[float, float, float],
+        colour: Tone,
         z: float = 0.0,
     ) -> None:
         """A horizontal strip of ground that follows the centre line."""
@@ -151,7 +247,7 @@ class _Draft:
         u: tuple[float, float, float],
         length: float,
         texture: str,
-        colour: float | tuple[float, float, float],
+        colour: Tone,
     ) -> None:
         if length <= 0.0:
             return
@@ -162,18 +258,18 @@ class _Draft:
         for start in np.linspace(0.0, length, cells, endpoint=False):
             origin = (corner[0], corner[1] + start, corner[2])
             mesh = grid(origin, u, (0.0, length / cells, 0.0), (1, 3), rgb, texture)
-            mesh.vertices[:, 0] += self.centre(mesh.vertices[:, 1])
+            mesh.vertices[:, 0] += self.bent(mesh.vertices[:, 1])
             mesh.texture_coordinates[:, 1] += origin[1]
             self.ground.append(Part(label, 0, mesh))
 
-    def paint(self, corners: np.ndarray, colour: tuple[float, float, float] = (0.62, 0.62, 0.6)) -> None:
+    def paint(self, corners: np.ndarray, colour: tuple[float, float, float] = WHITE) -> None:
         """Flat quadrilaterals of road paint, (k, 4, 2) corners as (across, along), counter-clockwise."""
         count = len(corners)
         if not count:
             return
         flat = np.full((count, 4, 3), _MARKING, np.float32)
         flat[..., :2] = corners
-        flat[..., 0] += self.centre(flat[..., 1])
+        flat[..., 0] += self.bent(flat[..., 1])
         worn = self.rng.uniform(0.6, 1.0)
         mesh = quads(flat, np.array(colour) * worn, "asphalt")
         middle = flat[..., 1].mean(axis=1)
@@ -194,7 +290,7 @@ class _Draft:
 
 def _rectangles(across: np.ndarray, along: np.ndarray, width: float, length: float) -> np.ndarray:
     offsets = np.array(((-width, -length), (width, -length), (width, length), (-width, length))) / 2.0
-    return np.stack((across, along), axis=-1)[:, None] + offsets
+    return np.asarray(np.stack((across, along), axis=-1)[:, None] + offsets)
 
 
 def street(rng: np.random.Generator, look: looks.LookName, views: int) -> Street:
@@ -206,189 +302,122 @@ def street(rng: np.random.Generator, look: looks.LookName, views: int) -> Street
         views: how many cameras, at least 1.
     """
     habits = _HABITS[look]
+    profile = _profile(rng, habits)
     bend = float(rng.normal(0.0, 6.0)) if rng.random() < 0.5 else 0.0
-    draft = _Draft(rng, habits, bend)
-    drive = -1 if rng.random() < habits.drives_left else 1  # side of the road that one drives on
-    lanes = int(rng.choice((1, 2), p=(0.72, 0.28)))
-    lane = rng.uniform(2.9, 3.5)
-    tram = rng.random() < habits.tram
-    median = 3.4 if tram else (rng.uniform(1.0, 3.0) if lanes == 2 and rng.random() < habits.median else 0.0)
-    parking = tuple(2.2 if rng.random() < habits.parked else 0.0 for _ in range(2))  # left, right
-    inner = median + lanes * lane  # half width without parking
-    if tram:
-        inner = median + lanes * lane
-    edges = tuple(inner + width for width in parking)
-    pavements = tuple(float(rng.uniform(1.8, 4.6)) for _ in range(2))
-    strips = tuple(float(rng.uniform(1.0, 2.5)) if rng.random() < habits.grass_strip else 0.0 for _ in range(2))
-    crossings = _side_streets(rng)
-
-    _lay_ground(draft, edges, pavements, strips, crossings, median, tram)
-    _paint_road(draft, drive, lanes, lane, median, tram, parking, inner, edges, crossings)
-    for index, side in enumerate((-1, 1)):
-        front = edges[index] + strips[index] + pavements[index]
-        _frontage(draft, side, front, crossings)
-        _furnish(draft, side, edges[index], strips[index], pavements[index], drive, crossings)
-        _park_cars(draft, side, inner, parking[index], drive, crossings)
-        _people(draft, side, edges[index] + strips[index], pavements[index], crossings)
+    draft = _Draft(rng, habits, profile, bend)
+    _lay_ground(draft)
+    _paint_road(draft)
+    for side in (-1, 1):
+        _frontage(draft, side)
+        _furnish(draft, side)
+        _park_cars(draft, side)
+        _people(draft, side)
     _end(draft)
-    _traffic(draft, drive, lanes, lane, median, tram, parking)
-    _crossing_people(draft, max(edges), crossings)
-
-    ego = drive * (median + lane * (rng.integers(lanes) + 0.5))
+    _traffic(draft)
+    _crossing_people(draft)
+    ego = profile.drive * (profile.median + profile.lane * (int(rng.integers(profile.lanes)) + 0.5))
     light = looks.light(rng, look)
     scene = Scene(tuple(draft.ground), tuple(draft.placed), light, looks.materials(look), looks.sky(rng, look))
-    cameras = tuple(_view(draft, float(ego)) for _ in range(views))
+    cameras = tuple(_view(draft, ego) for _ in range(views))
     exposure = float(rng.uniform(0.95, 1.4)) if look == "game" else float(rng.uniform(0.75, 1.3))
     return Street(scene, cameras, exposure)
 
 
-def _side_streets(rng: np.random.Generator) -> list[tuple[float, float]]:
-    spans = []
-    along = rng.uniform(25.0, 70.0)
-    while along < 135.0 and len(spans) < 2:
-        if rng.random() < 0.75:
-            width = rng.uniform(6.0, 10.0)
-            spans.append((along, along + width))
-        along += rng.uniform(45.0, 80.0)
-    return spans
-
-
-def _between(spans: list[tuple[float, float]], start: float, stop: float) -> list[tuple[float, float]]:
-    """What is left of [start, stop] without the spans."""
-    left, low = [], start
-    for a, b in spans:
-        left.append((low, a))
-        low = b
-    left.append((low, stop))
-    return [(a, b) for a, b in left if b - a > 0.5]
-
-
-def _is_free(spans: list[tuple[float, float]], along: float, margin: float) -> bool:
-    return all(along < a - margin or along > b + margin for a, b in spans)
-
-
-def _lay_ground(
-    draft: _Draft,
-    edges: tuple[float, ...],
-    pavements: tuple[float, ...],
-    strips: tuple[float, ...],
-    crossings: list[tuple[float, float]],
-    median: float,
-    tram: bool,
-) -> None:
-    rng = draft.rng
+def _lay_ground(draft: _Draft) -> None:
+    rng, profile = draft.rng, draft.profile
     tone = rng.uniform(*draft.habits.asphalt)
     asphalt = (tone, tone * rng.uniform(0.98, 1.02), tone * rng.uniform(0.96, 1.06))
-    grass = np.array((0.09, 0.13, 0.04)) * rng.uniform(0.7, 1.5)
+    red, green, blue = (np.array((0.09, 0.13, 0.04)) * rng.uniform(0.7, 1.5)).tolist()
+    grass = (red, green, blue)
     stop = _LENGTH + 30.0
     surface = "cobble" if rng.random() < 0.08 else "asphalt"
-    draft.floor(ROAD, (-edges[0], edges[1]), (_BEHIND, stop), surface, asphalt)
-    for a, b in crossings:
+    draft.floor(ROAD, (-profile.edge(-1), profile.edge(1)), (_BEHIND, stop), surface, asphalt)
+    for a, b in profile.crossings:
         for side in (-1, 1):
-            edge = edges[(side + 1) // 2]
+            edge = profile.edge(side)
             reach = sorted((side * edge, side * (edge + 70.0)))
             draft.floor(ROAD, (reach[0], reach[1]), (a, b), "asphalt", asphalt)
     tone = rng.uniform(0.14, 0.34)
-    paving = tuple((tone * np.array((1.0, rng.uniform(0.93, 1.0), rng.uniform(0.84, 1.0)))).tolist())
-    texture = rng.choice((draft.habits.paving, "asphalt", "concrete"), p=(0.66, 0.2, 0.14))
+    paving = (tone, tone * rng.uniform(0.93, 1.0), tone * rng.uniform(0.84, 1.0))
+    texture = str(rng.choice(("paving", "asphalt", "concrete"), p=(0.66, 0.2, 0.14)))
     kerb_tone = float(rng.uniform(0.18, 0.4))
-    for index, side in enumerate((-1, 1)):
-        for span in _between(crossings, _BEHIND, stop):
-            low = edges[index]
-            draft.kerb(side * low, span, -side, kerb_tone)
-            _band(draft, SIDEWALK, side, low, low + 0.16, span, "concrete", kerb_tone)
-            low += 0.16
-            if strips[index] > 0.0:
-                _band(draft, TERRAIN, side, low, low + strips[index] - 0.16, span, "grass", tuple(grass.tolist()))
-                low += strips[index] - 0.16
-            _band(draft, SIDEWALK, side, low, low + pavements[index], span, str(texture), paving)
-            low += pavements[index]
+    for side in (-1, 1):
+        edge, walk, front = profile.edge(side), profile.walk(side), profile.front(side)
+        for span in profile.stretches(_BEHIND, stop):
+            draft.kerb(side * edge, span, -side, kerb_tone)
+            draft.kerb_ends(edge, span, side, kerb_tone)
+            _band(draft, SIDEWALK, side, (edge, edge + _KERB_STONE), span, "concrete", kerb_tone)
+            _band(draft, TERRAIN, side, (edge + _KERB_STONE, walk), span, "grass", grass)
+            _band(draft, SIDEWALK, side, (max(walk, edge + _KERB_STONE), front), span, texture, paving)
             inside = (span[0] + _SIDE_PAVEMENT, span[1] - _SIDE_PAVEMENT)
-            _band(draft, TERRAIN, side, low, low + 60.0, inside, "grass", tuple(grass.tolist()))
-            for pavement in ((span[0], inside[0]), (inside[1], span[1])):
-                _band(draft, SIDEWALK, side, low, low + 60.0, pavement, str(texture), paving)
-            draft.kerb_ends(edges[index], span, side, kerb_tone)
-    if tram:
-        rail = (0.2, 0.2, 0.21)
-        for side in (-1, 1):
-            for offset in (0.98, 2.42):
-                x = side * offset
-                draft.floor(RAIL_TRACK, (x - 0.05, x + 0.05), (_BEHIND, stop), "metal", rail, _MARKING)
-    elif median > 0.0:
-        for span in _between([(a - 3.0, b + 3.0) for a, b in crossings], _BEHIND, stop):
-            draft.floor(TERRAIN, (-median + 0.2, median - 0.2), span, "grass", tuple(grass.tolist()), _KERB)
+            _band(draft, TERRAIN, side, (front, front + 60.0), inside, "grass", grass)
+            for mouth in ((span[0], inside[0]), (inside[1], span[1])):
+                _band(draft, SIDEWALK, side, (front, front + 60.0), mouth, texture, paving)
+    if profile.tram:
+        for x in (-2.42, -0.98, 0.98, 2.42):
+            draft.floor(RAIL_TRACK, (x - 0.05, x + 0.05), (_BEHIND, stop), "metal", 0.2, _MARKING)
+    elif profile.median > 0.0:
+        half = profile.median - 0.2
+        for span in profile.stretches(_BEHIND, stop, margin=3.0):
+            draft.floor(TERRAIN, (-half, half), span, "grass", grass, _KERB)
             for side in (-1, 1):
-                draft.kerb(side * (median - 0.2), span, side, kerb_tone)
+                draft.kerb(side * half, span, side, kerb_tone)
 
 
 def _band(
-    draft: _Draft,
-    label: int,
-    side: int,
-    low: float,
-    high: float,
-    span: tuple[float, float],
-    texture: str,
-    colour: float | tuple[float, float, float],
+    draft: _Draft, label: int, side: int, reach: tuple[float, float], span: tuple[float, float], texture: str, colour: Tone
 ) -> None:
-    across = sorted((side * low, side * high))
-    draft.floor(label, (across[0], across[1]), span, texture, colour, _KERB)
+    low, high = sorted((side * reach[0], side * reach[1]))
+    if high > low:
+        draft.floor(label, (low, high), span, texture, colour, _KERB)
 
 
-def _paint_road(
-    draft: _Draft,
-    drive: int,
-    lanes: int,
-    lane: float,
-    median: float,
-    tram: bool,
-    parking: tuple[float, ...],
-    inner: float,
-    edges: tuple[float, ...],
-    crossings: list[tuple[float, float]],
-) -> None:
-    rng = draft.rng
+def _paint_road(draft: _Draft) -> None:
+    rng, profile = draft.rng, draft.profile
     stop = _LENGTH + 30.0
     width = rng.uniform(0.1, 0.16)
     dash, gap = rng.uniform(1.5, 4.0), rng.uniform(2.5, 7.0)
     dashes = np.arange(_BEHIND, stop, dash + gap)
-    dashes = dashes[[_is_free(crossings, y, 4.0 + dash / 2) for y in dashes]]
-    dashed, solid = [], []
-    yellow = (0.55, 0.4, 0.05)
-    if median == 0.0 and rng.random() < 0.85:
+    dashes = dashes[[profile.is_closed(y, 4.0 + dash / 2) for y in dashes]]
+    dashed: list[float] = []
+    solid: list[float] = []
+    if profile.median == 0.0 and rng.random() < 0.85:
         (solid if rng.random() < 0.15 else dashed).append(0.0)
-    for number in range(1, lanes):
-        dashed += [median + number * lane, -median - number * lane]
-    if tram and rng.random() < 0.6:
-        solid += [median, -median]
-    for index, side in enumerate((-1, 1)):
-        if parking[index] and rng.random() < 0.6:
-            (solid if rng.random() < 0.5 else dashed).append(side * inner)
-        elif not parking[index] and rng.random() < 0.5:
-            colour = yellow if draft.habits.drives_left and rng.random() < 0.6 else (0.62, 0.62, 0.6)
-            offsets = (0.3, 0.55) if rng.random() < 0.5 else (0.3,)
-            for span in _between(crossings, _BEHIND, stop):
-                y = np.arange(span[0], span[1] - 2.0, 4.0) + 2.0
-                for offset in offsets:
-                    draft.paint(_rectangles(np.full(len(y), side * (edges[index] - offset)), y, 0.09, 4.0), colour)
-    for x in dashed:
-        draft.paint(_rectangles(np.full(len(dashes), x), dashes, width, dash))
-    for span in _between(crossings, _BEHIND, stop):
-        y = np.arange(span[0], span[1] - 2.0, 4.0) + 2.0
-        for x in solid:
-            draft.paint(_rectangles(np.full(len(y), x), y, width, 4.0))
-    zebras = [a - 3.2 for a, _ in crossings if rng.random() < 0.65]
+    for number in range(1, profile.lanes):
+        across = profile.median + number * profile.lane
+        dashed += [across, -across]
+    if profile.tram and rng.random() < 0.6:
+        solid += [profile.median, -profile.median]
+    for side in (-1, 1):
+        if profile.parking[side > 0] and rng.random() < 0.6:
+            (solid if rng.random() < 0.5 else dashed).append(side * profile.inner)
+        elif not profile.parking[side > 0] and rng.random() < 0.5:
+            yellow = draft.habits.drives_left > 0.0 and rng.random() < 0.6
+            for offset in (0.3, 0.55) if rng.random() < 0.5 else (0.3,):
+                _paint_line(draft, side * (profile.edge(side) - offset), 0.09, YELLOW if yellow else WHITE)
+    for across in dashed:
+        draft.paint(_rectangles(np.full(len(dashes), across), dashes, width, dash))
+    for across in solid:
+        _paint_line(draft, across, width, WHITE)
+    zebras = [a - 3.2 for a, _ in profile.crossings if rng.random() < 0.65]
     if rng.random() < 0.35:
         zebras.append(float(rng.uniform(12.0, 100.0)))
+    half = profile.lanes * profile.lane / 2.0
     for along in zebras:
-        x = np.arange(-edges[0] + 0.6, edges[1] - 0.3, 1.0)
-        draft.paint(_rectangles(x, np.full(len(x), along), 0.5, 3.0))
-        middle = drive * (median + lanes * lane / 2.0)
-        draft.paint(_rectangles(np.array([middle]), np.array([along - 3.0]), lanes * lane, 0.35))
-    for along in rng.uniform(10.0, 120.0, rng.integers(0, 5)):
-        if _is_free(crossings, along, 7.0):
-            x = drive * (median + lane * (rng.integers(lanes) + 0.5))
-            draft.paint(_arrow(float(x), float(along)))
+        bars = np.arange(-profile.edge(-1) + 0.6, profile.edge(1) - 0.3, 1.0)
+        draft.paint(_rectangles(bars, np.full(len(bars), along), 0.5, 3.0))
+        stop_line = np.array([profile.drive * (profile.median + half)]), np.array([along - 3.0])
+        draft.paint(_rectangles(*stop_line, 2.0 * half, 0.35))
+    for along in rng.uniform(10.0, 120.0, rng.integers(0, 5)).tolist():
+        if profile.is_closed(along, 7.0):
+            lane = int(rng.integers(profile.lanes)) + 0.5
+            draft.paint(_arrow(profile.drive * (profile.median + profile.lane * lane), along))
+
+
+def _paint_line(draft: _Draft, across: float, width: float, colour: tuple[float, float, float]) -> None:
+    for start, stop in draft.profile.stretches(_BEHIND, _LENGTH + 30.0):
+        along = np.arange(start, stop - 2.0, 4.0) + 2.0
+        draft.paint(_rectangles(np.full(len(along), across), along, width, 4.0), colour)
 
 
 def _arrow(x: float, y: float) -> np.ndarray:
@@ -405,10 +434,11 @@ def _arrow(x: float, y: float) -> np.ndarray:
 # --- Along the street --------------------------------------------------------------------------------------------------
 
 
-def _frontage(draft: _Draft, side: int, front: float, crossings: list[tuple[float, float]]) -> None:
+def _frontage(draft: _Draft, side: int) -> None:
     """Buildings, parks and walls along one side, and along the mouths of the side streets."""
-    rng, habits = draft.rng, draft.habits
-    for start, stop in _between(crossings, _BEHIND, _LENGTH + 22.0):
+    rng, habits, profile = draft.rng, draft.habits, draft.profile
+    front = profile.front(side)
+    for start, stop in profile.stretches(_BEHIND, _LENGTH + 22.0):
         along = start
         while along < stop - 4.0:
             kind = rng.random()
@@ -431,7 +461,7 @@ def _frontage(draft: _Draft, side: int, front: float, crossings: list[tuple[floa
                 if setback > 1.5:
                     _front_garden(draft, side, front, along, width)
                 along += width + (0.02 if rng.random() < habits.terraced else float(rng.uniform(1.0, 5.0)))
-    for a, b in crossings:
+    for a, b in profile.crossings:
         for edge, facing in ((a, np.pi), (b, 0.0)):
             across = front + 14.0
             while across < front + 50.0:
@@ -452,7 +482,7 @@ def building(rng: np.random.Generator) -> SceneObject:
 def _park(draft: _Draft, side: int, front: float, along: float, length: float) -> None:
     rng = draft.rng
     _barrier(draft, side, front + 0.3, along, length)
-    for _ in range(int(rng.integers(2, 3 + length / 5))):
+    for _ in range(int(rng.integers(2, 3 + int(length / 5)))):
         draft.tree(side * (front + rng.uniform(2.5, 14.0)), along + rng.uniform(1.5, length))
     for _ in range(int(rng.integers(0, 4))):
         across, bush_along = side * (front + rng.uniform(1.2, 8.0)), along + rng.uniform(1.0, length)
@@ -467,7 +497,7 @@ def _walled_garden(draft: _Draft, side: int, front: float, along: float, length:
     if length < 1.0:
         return
     draft.put(street_furniture.wall(rng, length), side * (front + 0.3), along + length / 2, 0.0, _KERB)
-    for _ in range(int(rng.integers(1, 2 + length / 5))):
+    for _ in range(int(rng.integers(1, 2 + int(length / 5)))):
         draft.tree(side * (front + rng.uniform(3.0, 9.0)), along + rng.uniform(0.0, length))
 
 
@@ -491,22 +521,21 @@ def _barrier(draft: _Draft, side: int, across: float, along: float, length: floa
         draft.put(vegetation.hedge(rng, length=length), side * (across + 0.9), middle, 0.0, _KERB)
 
 
-def _furnish(
-    draft: _Draft, side: int, edge: float, strip: float, pavement: float, drive: int, crossings: list[tuple[float, float]]
-) -> None:
+def _furnish(draft: _Draft, side: int) -> None:
     """What stands at the kerb: lamps, trees, signs, lights, railings, bollards, parked bicycles, bins, shelters."""
-    rng, habits = draft.rng, draft.habits
+    rng, habits, profile = draft.rng, draft.habits, draft.profile
+    edge, strip, drive = profile.edge(side), profile.strips[side > 0], profile.drive
     name = f"kerb{side}"
     kerb = edge + 0.55
     facing = 0.0 if side == drive else np.pi
 
     def put(thing: SceneObject, along: float, yaw: float, across: float = kerb) -> None:
-        if _is_free(crossings, along, 0.8) and draft.claim(
+        if profile.is_closed(along, 0.8) and draft.claim(
             name, along, max(thing.footprint) / 2 if thing.footprint[1] < 4 else 0.6
         ):
             draft.put(thing, side * across, along, yaw, _KERB)
 
-    for a, b in crossings:
+    for a, b in profile.crossings:
         if rng.random() < 0.7:
             put(street_furniture.traffic_light(rng), a - 1.2 if side == drive else b + 1.2, facing)
             if side != drive and rng.random() < 0.7:
@@ -525,14 +554,14 @@ def _furnish(
         put(sign, float(along), facing if rng.random() < 0.85 else facing + np.pi)
     if rng.random() < habits.railing:
         start, length = rng.uniform(0.0, 80.0), 2.0
-        kind = rng.choice(("bars", "mesh", "bars"))
+        railing: street_furniture.FenceKind = "mesh" if rng.random() < 0.33 else "bars"
         for along in np.arange(start, start + rng.uniform(10.0, 40.0), length):
-            put(street_furniture.fence(rng, length=length, kind=str(kind)), float(along), 0.0, edge + 0.3)
+            put(street_furniture.fence(rng, length=length, kind=railing), float(along), 0.0, edge + 0.3)
     if rng.random() < 0.22:
         start = rng.uniform(0.0, 90.0)
         for along in np.arange(start, start + rng.uniform(6.0, 30.0), rng.uniform(1.5, 3.0)):
             put(street_furniture.bollard(rng), float(along), 0.0, edge + 0.35)
-    if (strip > 0.0 or pavement > 2.2) and rng.random() < habits.street_trees:
+    if (strip > 0.0 or profile.pavements[side > 0] > 2.2) and rng.random() < habits.street_trees:
         spacing = rng.uniform(7.0, 13.0)
         kinds: tuple[vegetation.TreeKind, ...] = ("round", "oval", "spreading", "bare", "conifer", "poplar")
         kind = kinds[int(rng.choice(6, p=(0.34, 0.27, 0.18, 0.13, 0.03, 0.05)))]
@@ -540,7 +569,7 @@ def _furnish(
         planted = [vegetation.tree(rng, kind=kind, height=float(height * rng.uniform(0.85, 1.15))) for _ in range(3)]
         middle = edge + (strip / 2 if strip > 0.0 else 0.6) + 0.16
         for along in np.arange(_BEHIND, _LENGTH, spacing) + rng.uniform(-1.0, 1.0):
-            if rng.random() < 0.9 and _is_free(crossings, along, 3.0) and draft.claim(name, float(along), 0.7):
+            if rng.random() < 0.9 and profile.is_closed(along, 3.0) and draft.claim(name, float(along), 0.7):
                 draft.put(planted[int(rng.integers(3))], side * middle, float(along), rng.uniform(0, 6.28), _KERB)
     for along in rng.uniform(0.0, 120.0, rng.poisson(2.0)):
         put(
@@ -555,31 +584,33 @@ def _furnish(
         put(street_furniture.bus_shelter(rng), float(rng.uniform(15.0, 90.0)), side * np.pi / 2, edge + 1.2)
 
 
-def _park_cars(draft: _Draft, side: int, inner: float, width: float, drive: int, crossings: list[tuple[float, float]]) -> None:
+def _park_cars(draft: _Draft, side: int) -> None:
+    rng, profile = draft.rng, draft.profile
+    width = profile.parking[side > 0]
     if not width:
         return
-    rng = draft.rng
     along = _BEHIND + rng.uniform(0.0, 6.0)
     density = rng.uniform(0.15, 0.85)
     while along < _LENGTH:
         if rng.random() > density:
             along += 5.5
             continue
-        if not _is_free(crossings, along + 2.5, 6.0):
+        if not profile.is_closed(along + 2.5, 6.0):
             along += 3.0
             continue
         thing = vehicles.car(rng) if rng.random() < 0.93 else vehicles.truck(rng)
         length = thing.footprint[1]
-        facing = 0.0 if side == drive else np.pi
-        draft.put(thing, side * (inner + width / 2 + 0.1), along + length / 2, facing + rng.normal(0.0, 0.02))
+        facing = 0.0 if side == profile.drive else np.pi
+        draft.put(thing, side * (profile.inner + width / 2 + 0.1), along + length / 2, facing + rng.normal(0.0, 0.02))
         along += length + rng.uniform(0.5, 1.4)
 
 
-def _people(draft: _Draft, side: int, start: float, pavement: float, crossings: list[tuple[float, float]]) -> None:
-    rng = draft.rng
+def _people(draft: _Draft, side: int) -> None:
+    rng, profile = draft.rng, draft.profile
+    start, pavement = profile.walk(side), profile.pavements[side > 0]
     density = draft.habits.people * rng.choice((0.4, 1.0, 2.0))
     for along in rng.uniform(0.0, 120.0, rng.poisson(density * 120.0 / 2.2)):
-        if not _is_free(crossings, along, 1.5):
+        if not profile.is_closed(along, 1.5):
             continue
         group = int(rng.choice((1, 2, 3, 4), p=(0.58, 0.27, 0.1, 0.05)))
         facing = 0.0 if rng.random() < 0.5 else np.pi
@@ -592,9 +623,10 @@ def _people(draft: _Draft, side: int, start: float, pavement: float, crossings: 
             draft.put(walker, side * across, float(along + rng.uniform(-1.1, 1.1)), yaw, _KERB, speed)
 
 
-def _crossing_people(draft: _Draft, edge: float, crossings: list[tuple[float, float]]) -> None:
+def _crossing_people(draft: _Draft) -> None:
     rng = draft.rng
-    places = [a - 3.2 for a, _ in crossings for _ in range(int(rng.poisson(1.0)))]
+    edge = max(draft.profile.edge(-1), draft.profile.edge(1))
+    places = [a - 3.2 for a, _ in draft.profile.crossings for _ in range(int(rng.poisson(1.0)))]
     places += rng.uniform(12.0, 90.0, rng.poisson(0.8)).tolist()
     for along in places:
         facing = rng.choice((-1.0, 1.0))
@@ -627,13 +659,13 @@ def _end(draft: _Draft) -> None:
 # --- What drives -------------------------------------------------------------------------------------------------------
 
 
-def _traffic(draft: _Draft, drive: int, lanes: int, lane: float, median: float, tram: bool, parking: tuple[float, ...]) -> None:
-    rng = draft.rng
+def _traffic(draft: _Draft) -> None:
+    rng, profile = draft.rng, draft.profile
     density = rng.choice((0.25, 0.6, 1.2))
     for direction in (1, -1):
-        side = drive * direction
-        for number in range(lanes):
-            across = side * (median + (number + 0.5) * lane)
+        side = profile.drive * direction
+        for number in range(profile.lanes):
+            across = side * (profile.median + (number + 0.5) * profile.lane)
             speed = rng.uniform(3.0, 9.0) if rng.random() < 0.75 else 0.01
             along = rng.uniform(4.0, 30.0) if direction > 0 else rng.uniform(-10.0, 25.0)
             while along < _LENGTH:
@@ -644,10 +676,10 @@ def _traffic(draft: _Draft, drive: int, lanes: int, lane: float, median: float, 
                 along += length + 3.0 + rng.exponential(26.0 / density)
     for _ in range(rng.poisson(draft.habits.cyclists)):
         side = int(rng.choice((-1, 1)))
-        across = side * (median + lanes * lane - 0.55)
+        across = side * (profile.inner - 0.55)
         rider = two_wheelers.bicycle(rng, ridden=True) if rng.random() < 0.72 else two_wheelers.motorcycle(rng, ridden=True)
-        draft.put(rider, across, rng.uniform(5.0, 70.0), 0.0 if side == drive else np.pi, 0.0, rng.uniform(2.5, 6.0))
-    if tram:
+        draft.put(rider, across, rng.uniform(5.0, 70.0), 0.0 if side == profile.drive else np.pi, 0.0, rng.uniform(2.5, 6.0))
+    if profile.tram:
         for side in (-1, 1):
             if rng.random() < 0.75:
                 thing = vehicles.train(rng)
@@ -657,7 +689,7 @@ def _traffic(draft: _Draft, drive: int, lanes: int, lane: float, median: float, 
                     rng.uniform(15.0, 80.0) + thing.footprint[1] / 2,
                     0.0,
                     0.0,
-                    side * drive * rng.uniform(1.0, 5.0),
+                    side * profile.drive * rng.uniform(1.0, 5.0),
                 )
 
 
@@ -679,7 +711,7 @@ def _view(draft: _Draft, ego: float) -> View:
         along = float(rng.uniform(0.0, _DRIVE))
         time = float(rng.uniform(0.0, 6.0))
         across = ego + float(rng.normal(0.0, 0.35))
-        x, y = across + float(draft.centre(along)), along
+        x, y = across + draft.centre(along), along
         if not _blocked(draft, x, y, time):
             break
     yaw = draft.heading(along + 8.0) + float(rng.normal(0.0, 0.07))
