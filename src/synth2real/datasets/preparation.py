@@ -1,8 +1,7 @@
 """Turns a raw data set into a frame set: reads, checks, resizes where asked, writes; over processes."""
 
-import hashlib
 import io
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -57,7 +56,7 @@ class PreparationSettings:
     splits: tuple[str, ...]
     """Which of the data set's splits to take. Sets without splits are all ``train``, less ``validation_fraction``."""
     validation_fraction: float
-    """Share of the frames, in [0, 1), that becomes ``val`` in sets without splits; a hash of the frame id decides."""
+    """Share of the frames, in [0, 1), that becomes ``val`` in sets without splits: the last part of each folder of images."""
     size: tuple[int, int] | None
     """(height, width) in pixels that all frames are resized to; ``None`` keeps each frame's own size."""
     limit: int | None
@@ -121,9 +120,8 @@ def list_raw(settings: PreparationSettings) -> tuple[RawFrame, ...]:
 def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tuple[RawFrame, ...]:
     """The frames that the settings take, sorted by id, each with its final split; excluded ones are left out.
 
-    A frame of a set without splits is ``val`` if the first 8 bytes of the SHA-256 of its id, as a fraction of 2^64, lie below
-    ``validation_fraction``: it stays there whatever other frames there are. Only if that takes none at all, the frame of the
-    smallest hash is taken.
+    In a set without splits, ``val`` is the last part of each folder of images, at least one frame where there are two: frames follow
+    one another in time or in scene, and a random part would show the same scenes to training too.
 
     Raises:
         FrameError: If a split has no frame, or two frames have one id.
@@ -131,9 +129,8 @@ def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tup
     chosen: list[RawFrame] = []
     own_splits = settings.dataset in SPLIT_SETS
     frames = [frame for frame in raw_frames if not frame.excluded]
-    if not own_splits and settings.validation_fraction and frames:
-        threshold = max(settings.validation_fraction, min(_fraction(frame.frame_id) for frame in frames))
-        frames = [frame._replace(split=VALIDATION) if _fraction(frame.frame_id) <= threshold else frame for frame in frames]
+    if not own_splits and settings.validation_fraction:
+        frames = _with_validation_part(frames, settings.validation_fraction)
     for split in settings.splits:
         members = sorted((frame for frame in frames if frame.split == split), key=lambda frame: frame.frame_id)
         if not members:
@@ -150,8 +147,16 @@ def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tup
     return tuple(chosen)
 
 
-def _fraction(frame_id: str) -> float:
-    return int.from_bytes(hashlib.sha256(frame_id.encode()).digest()[:8], "big") / 2**64
+def _with_validation_part(frames: Sequence[RawFrame], fraction: float) -> list[RawFrame]:
+    folders = defaultdict(list)
+    for frame in sorted(frames, key=lambda frame: frame.frame_id):
+        folders[frame.image.parent].append(frame)
+    chosen: list[RawFrame] = []
+    for members in folders.values():
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        start = len(members) - count
+        chosen += members[:start] + [frame._replace(split=VALIDATION) for frame in members[start:]]
+    return chosen
 
 
 def prepare(
