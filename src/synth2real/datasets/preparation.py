@@ -120,8 +120,8 @@ def list_raw(settings: PreparationSettings) -> tuple[RawFrame, ...]:
 def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tuple[RawFrame, ...]:
     """The frames that the settings take, sorted by id, each with its final split; excluded ones are left out.
 
-    In a set without splits, ``val`` is the last part of each folder of images, at least one frame where there are two: frames follow
-    one another in time or in scene, and a random part would show the same scenes to training too.
+    In a set without splits, ``val`` is the last part of each folder of images, at least one frame where there are two: frames
+    follow one another in time or in scene, and a random part would show the same scenes to training too.
 
     Raises:
         FrameError: If a split has no frame, or two frames have one id.
