@@ -55,7 +55,7 @@ def test_kernel_distance_is_the_equation() -> None:
 
 
 def test_kernel_distance_is_unbiased() -> None:
-    draws = [kernel_distance(*np.split(np.random.default_rng(seed).normal(size=(40, 3)), 2)) for seed in range(400)]
+    draws = [kernel_distance(*np.split(np.random.default_rng(seed).normal(size=(40, 3)), 2)) for seed in range(100)]
     assert abs(np.mean(draws)) < 3 * np.std(draws) / np.sqrt(len(draws))
 
 
