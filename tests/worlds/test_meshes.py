@@ -223,7 +223,7 @@ def test_shading_keeps_geometry() -> None:
     flat = flat_shaded(mesh)
     check(flat)
     assert volume(flat) == pytest.approx(volume(mesh), rel=1e-5)
-    assert np.allclose(smooth_shaded(mesh).normals, mesh.normals, atol=0.02)
+    assert np.allclose(smooth_shaded(mesh).normals, mesh.normals, atol=0.05)
 
 
 def test_merge_refuses_mixed_textures() -> None:

@@ -121,6 +121,8 @@ def random_wear(rng: np.random.Generator, helmet: bool) -> Wear:
     """Street clothes, mostly dark."""
     garment: Garment = ("trousers", "shorts", "skirt", "coat")[rng.choice(4, p=(0.68, 0.08, 0.09, 0.15))]
     bag: Bag = ("none", "backpack", "handbag", "shoulder")[rng.choice(4, p=(0.5, 0.18, 0.18, 0.14))]
+    if garment == "skirt" and bag == "backpack":
+        bag = "handbag"
     lids = np.array(((0.03, 0.03, 0.03), (0.6, 0.6, 0.58), (0.45, 0.04, 0.04), (0.05, 0.12, 0.4), (0.65, 0.55, 0.05)))
     return Wear(
         top=TOPS[rng.choice(len(TOPS), p=TOP_SHARES)] * rng.uniform(0.8, 1.2),

@@ -72,8 +72,9 @@ def bush(rng: np.random.Generator) -> SceneObject:
     """A shrub of 0.6 to 2 m."""
     size = rng.uniform(0.6, 2.0)
     count = 7
-    centres = rng.normal(0, 0.25, (count, 3)) * size * (1, 1, 0.3)
-    centres[:, 2] += 0.42 * size
+    centres = np.clip(rng.normal(0, 0.25, (count, 3)), -0.45, 0.45) * size * (1, 1, 0.3)
+    centres[:, 2] += 0.34 * size
+    centres[0, 2] = 0.22 * size
     radii = size * rng.uniform(0.28, 0.42, (count, 1)) * (1.0, 1.0, 0.9)
     leaves = LEAF_TONES[rng.choice(6, p=LEAF_SHARES)] * rng.uniform(0.8, 1.25)
     return scene_object([Part(VEGETATION, 0, mesh) for mesh in _foliage(rng, centres, radii, leaves, 60, 0.11 * size)])
@@ -147,7 +148,7 @@ def _leafy(
         7,
         "bark",
     )
-    return [trunk, *_foliage(rng, centres, radii, leaves, 130, 0.03 * height)]
+    return [_above_ground(trunk), *_foliage(rng, centres, radii, leaves, 130, 0.03 * height)]
 
 
 def _foliage(
@@ -252,7 +253,7 @@ def _bare(rng: np.random.Generator, height: float, bark: NDArray[np.float64]) ->
         layers.append((starts, ends, radii, radii * 0.6))
         length *= 0.7
     meshes = [
-        tubes(a, b, np.maximum(r0, 0.014), np.maximum(r1, 0.008), bark, sides, "bark", caps=False)
+        _above_ground(tubes(a, b, np.maximum(r0, 0.014), np.maximum(r1, 0.008), bark, sides, "bark", caps=False))
         for (a, b, r0, r1), sides in zip(layers, (8, 5, 4, 3), strict=True)
     ]
     twigs = np.concatenate((starts.reshape(12, 5, 3), ends.reshape(12, 5, 3)), axis=1)
