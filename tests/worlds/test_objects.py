@@ -256,5 +256,5 @@ def test_long_things_have_the_wanted_length(length: float) -> None:
     ],
 )
 def test_unknown_kinds_and_lengths_are_refused(build: Builder) -> None:
-    with pytest.raises((ValueError, TypeError), match="[Ee]xpected"):
+    with pytest.raises((ValueError, TypeError), match=r"[Ee]xpected"):
         build(np.random.default_rng(0))

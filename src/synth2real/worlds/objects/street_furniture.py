@@ -212,7 +212,7 @@ def fence(rng: np.random.Generator, length: float = 6.0, kind: FenceKind | None 
         uprights = boxes([(0, y, height / 2 + 0.03) for y in posts], (0.06, 0.06, height + 0.06), colour)
         meshes = [boxes(centres, (thin, thin, height - 0.16), colour), rails, uprights]
     parts = [Part(FENCE, 0, mesh) for mesh in meshes]
-    if filled and chosen != "wooden":
+    if filled:
         panel = boxes((0, 0, height / 2), (0.02, length - 0.04, height - 0.04), (0.5, 0.5, 0.5))
         parts.append(Part(FENCE, 0, panel, "label"))
     return scene_object(parts)

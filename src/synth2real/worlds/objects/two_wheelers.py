@@ -101,7 +101,7 @@ def bicycle(rng: np.random.Generator, ridden: bool | None = None) -> SceneObject
             grips[0],
             grips[1],
             stem + xyz(0, 0.08, -0.1),
-            rear + xyz(0, -0.14, 0.4),
+            seat_tube + xyz(0, -0.05, -0.04),
         ),
         (
             (0.15, 0.27, 0.055),
