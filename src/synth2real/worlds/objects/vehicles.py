@@ -292,6 +292,16 @@ def bus(rng: np.random.Generator, double_decker: bool | None = None) -> SceneObj
         ((0, front + 0.03, sign_z), (0.9, 0.02, 0.11), (0.8, 0.45, 0.05)),
         *_ends(width, front, back, 0.72, 0.45, rng),
     ]
+    blocks += [
+        ((0, back - 0.005, 0.92), (0.62 * width, 0.05, 0.34), TRIM),
+        ((0.3 * half, back - 0.01, rows[-1][1] + 0.2), (0.5, 0.05, 0.2), TRIM),
+        ((0.3 * half, back - 0.03, rows[-1][1] + 0.2), (0.28, 0.03, 0.11), (0.8, 0.45, 0.05)),
+    ]
+    if rng.random() < 0.45:  # a skirt in the second colour
+        blocks += [((side * half, 0, 0.62), (0.02, length - 0.3, 0.58), second) for side in (-1, 1)]
+    if rng.random() < 0.4:  # an advertisement
+        poster = np.clip(rng.uniform(-0.1, 0.6, 3), 0.02, 0.6)
+        blocks += [((0, back - 0.005, 1.3), (0.7 * width, 0.04, 0.3), poster)]
     if not two and rng.random() < 0.7:
         blocks.append(((0, rng.uniform(-0.2, 0.2) * length, height + 0.1), (1.6, 2.4, 0.22), paint * 0.8))
     meshes = [
