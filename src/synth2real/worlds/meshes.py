@@ -180,6 +180,15 @@ def rotation_y(angle: float) -> Float[np.ndarray, "3 3"]:
     return np.array(((c, 0.0, s), (0.0, 1.0, 0.0), (-s, 0.0, c)))
 
 
+def cross(a: Float[np.ndarray, "... 3"], b: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3"]:
+    """The cross product over the last axis; several times faster than numpy's for small arrays."""
+    product = np.empty(np.broadcast_shapes(a.shape, b.shape), np.result_type(a, b))
+    product[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
+    product[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
+    product[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return product
+
+
 def volume(mesh: Mesh) -> float:
     """Signed volume in cubic metres that a closed mesh encloses (divergence theorem); positive if it faces outward."""
     a, b, c = (mesh.vertices[mesh.triangles[:, i]].astype(np.float64) for i in range(3))
@@ -212,7 +221,7 @@ def flat_shaded(mesh: Mesh) -> Mesh:
 def smooth_shaded(mesh: Mesh) -> Mesh:
     """The same triangles with area-weighted normals (Gouraud, 1971), averaged over the triangles at each vertex index."""
     corners = mesh.vertices[mesh.triangles]
-    weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    weighted = cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = np.zeros_like(mesh.vertices)
     for corner in range(3):
         np.add.at(normals, mesh.triangles[:, corner], weighted)
@@ -263,7 +272,7 @@ def quads(
     """
     corner = np.asarray(corners, np.float32)
     count = len(corner)
-    normals = _unit(_cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1]))
+    normals = _unit(cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1]))
     if texture_coordinates is None:
         sides = corner[:, [1, 3]] - corner[:, :1]
         extent = np.sqrt(np.einsum("...i,...i->...", sides, sides))
@@ -457,7 +466,7 @@ def lofts(sections: Numbers, colours: Colour, texture: str = "", smooth: bool = 
     forward = np.empty_like(rings)
     forward[:, 1:-1] = rings[:, 2:] - rings[:, :-2]
     forward[:, 0], forward[:, -1] = rings[:, 1] - rings[:, 0], rings[:, -1] - rings[:, -2]
-    facing[:, :, :points] = _unit(_cross(around, forward))
+    facing[:, :, :points] = _unit(cross(around, forward))
     facing[:, :, points] = facing[:, :, 0]
     np.cumsum(np.sqrt(np.einsum("...i,...i->...", edges, edges)), axis=2, out=wound[:, :, 1:, 0])
     centres = rings.sum(axis=2) / np.float32(points)
@@ -471,7 +480,7 @@ def lofts(sections: Numbers, colours: Colour, texture: str = "", smooth: bool = 
     if caps:
         ends = rings[:, [0, -1]]
         spokes = ends - centres[:, [0, -1], None]
-        outward = _unit(_cross(spokes, np.roll(spokes, -1, axis=2)).sum(axis=2))
+        outward = _unit(cross(spokes, np.roll(spokes, -1, axis=2)).sum(axis=2))
         outward[:, 0] *= -1
         shape = (count, 2, points + 1, 3)
         disc = vertices[:, side:].reshape(shape)
@@ -580,24 +589,15 @@ def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     return unit
 
 
-def _cross(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The cross product over the last axis; several times faster than numpy's for small arrays."""
-    product = np.empty(np.broadcast_shapes(a.shape, b.shape), np.float32)
-    product[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
-    product[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
-    product[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-    return product
-
-
 def _face_normals(corners: NDArray[np.float32]) -> NDArray[np.float32]:
-    return _unit(_cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    return _unit(cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
 
 
 def _perpendicular(axis: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Two unit vectors that make a right-handed frame (across, up, axis)."""
     helper = np.where(np.abs(axis[:, 2:]) < 0.9, np.array((0, 0, 1), np.float32), np.array((0, 1, 0), np.float32))
-    across = _unit(_cross(helper, axis))
-    return across, _cross(axis, across)
+    across = _unit(cross(helper, axis))
+    return across, cross(axis, across)
 
 
 @lru_cache

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from synth2real.worlds.meshes import Mesh, Numbers, Part, SceneObject, boxes, ellipsoids, lofts, scene_object, tubes, xyz
+from synth2real.worlds.meshes import Mesh, Numbers, Part, SceneObject, boxes, cross, ellipsoids, lofts, scene_object, tubes, xyz
 
 Garment = Literal["trousers", "shorts", "skirt", "coat"]
 Bag = Literal["none", "backpack", "handbag", "shoulder"]
@@ -207,7 +207,7 @@ def figure(build: Build, joints: Joints, wear: Wear) -> list[Mesh]:
     if bare:
         leg_colours[:, 2:] = wear.skin if wear.garment == "shorts" else 0.3 * wear.skin
     limbs = lofts(
-        np.concatenate((_limb_rings(arms, sleeve * unit), _limb_rings(legs, trouser * unit))),
+        _limb_rings(np.concatenate((arms, legs)), unit * np.array((sleeve, sleeve, trouser, trouser))),
         np.concatenate((arm_colours, leg_colours)),
         "cloth",
     )
@@ -216,7 +216,7 @@ def figure(build: Build, joints: Joints, wear: Wear) -> list[Mesh]:
     up = up / trunk_length
     across = joints.shoulders[1] - joints.shoulders[0]
     across = across / np.linalg.norm(across)
-    fore = np.cross(up, across)
+    fore = cross(up, across)
     coat = wear.garment == "coat"
     hem = -0.14 if coat else -0.035
     levels = np.array((hem * h, 0.03 * h, 0.4 * trunk_length, 0.72 * trunk_length, 0.94 * trunk_length, 1.04 * trunk_length))
@@ -308,17 +308,17 @@ def _forward(
     )
 
 
-def _limb_rings(limbs: Float[np.ndarray, "k 3 3"], radii: Float[np.ndarray, "5"]) -> Float[np.ndarray, "k 5 6 3"]:
+def _limb_rings(limbs: Float[np.ndarray, "k 3 3"], radii: Float[np.ndarray, "k 5"]) -> Float[np.ndarray, "k 5 6 3"]:
     """Five sections of six points along limbs of two bones."""
     a, b, c = limbs[:, 0], limbs[:, 1], limbs[:, 2]
     centres = np.stack((a, 0.5 * (a + b), b, 0.6 * b + 0.4 * c, c), axis=1)
     first, second = _unit(b - a), _unit(c - b)
     axis = np.stack((first, first, _unit(first + second), second, second), axis=1)
     across = _unit(np.array((1.0, 0.0, 0.0)) - axis[..., :1] * axis)
-    up = np.cross(axis, across)
+    up = cross(axis, across)
     angle = np.arange(6) * np.pi / 3
     ring = across[:, :, None] * np.cos(angle)[:, None] + up[:, :, None] * np.sin(angle)[:, None]
-    rings: NDArray[np.float64] = centres[:, :, None] + ring * radii[None, :, None, None]
+    rings: NDArray[np.float64] = centres[:, :, None] + ring * radii[:, :, None, None]
     return rings
 
 
@@ -345,8 +345,8 @@ def _shoes(
     shin = _unit(knees - ankles)
     pitch = np.clip(shin @ forward, -0.8, 0.8)[:, None]
     toe = _unit(forward - np.array((0, 0, 1.0)) * np.clip(pitch - 0.15, 0, 1) * 0.9)
-    right = np.cross(toe, (0, 0, 1.0))
-    up = np.cross(right, toe)
+    right = cross(toe, xyz(0, 0, 1))
+    up = cross(right, toe)
     rings = []
     for along, half, low, high in ((-0.042, 0.022, -0.043, 0.014), (0.03, 0.027, -0.043, 0.008), (0.10, 0.022, -0.043, -0.02)):
         corners = [(half, low), (half, high), (-half, high), (-half, low)]

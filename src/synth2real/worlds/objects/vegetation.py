@@ -4,12 +4,13 @@ Crowns are closed lumpy clumps with a fringe of leaf clusters, so that their lab
 annotators draw; bare trees branch by the pipe model (Shinozaki et al., 1964): cross-sections add up at a fork.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2real.worlds.meshes import Mesh, Part, SceneObject, ellipsoids, lathe, lofts, merge, scene_object, tubes
+from synth2real.worlds.meshes import Mesh, Part, SceneObject, ellipsoids, lathe, lofts, merge, scene_object, smooth_shaded, tubes
 
 TreeKind = Literal["round", "oval", "spreading", "poplar", "conifer", "bare"]
 
@@ -178,7 +179,7 @@ def _lumpy(mesh: Mesh, centres: NDArray[np.float64], rng: np.random.Generator, a
     origin = np.repeat(centres, each, axis=0).astype(np.float32)
     scale = rng.uniform(1 - amount, 1 + amount, (len(origin), 1)).astype(np.float32)
     vertices = origin + (mesh.vertices - origin) * scale
-    return Mesh(vertices, mesh.normals, mesh.colours, mesh.texture_coordinates, mesh.triangles, mesh.texture)
+    return smooth_shaded(replace(mesh, vertices=vertices))
 
 
 def _mottled(mesh: Mesh, rng: np.random.Generator) -> Mesh:
@@ -280,4 +281,4 @@ def _above_ground(mesh: Mesh) -> Mesh:
     """The mesh with what lies below the ground pressed flat onto it."""
     vertices = mesh.vertices.copy()
     np.maximum(vertices[:, 2], 0.0, out=vertices[:, 2])
-    return Mesh(vertices, mesh.normals, mesh.colours, mesh.texture_coordinates, mesh.triangles, mesh.texture)
+    return replace(mesh, vertices=vertices)
