@@ -1,0 +1,218 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from synth2real.datasets.cityscapes import list_cityscapes
+from synth2real.datasets.gta import list_gta
+from synth2real.datasets.veis import list_veis
+from synth2real.frames import read_image
+from synth2real.label_space import LABEL_BY_NAME, LABELS, PALETTE
+from synth2real.worlds.exporters import (
+    CityscapesSettings,
+    GtaSettings,
+    VeisSettings,
+    WorldName,
+    WorldSettings,
+    outlines,
+    render_world,
+)
+
+TINY = WorldSettings(
+    seed=7,
+    height=48,
+    width=96,
+    supersampling=1,
+    gta=GtaSettings(streets=2, views=2),
+    cityscapes=CityscapesSettings(train_streets=1, val_streets=1, views=2),
+    veis=VeisSettings(multi_class=1, single_class=1, views=2, pixel_labels_every=2),
+)
+EGO_VEHICLE = LABEL_BY_NAME["ego vehicle"].label_id
+
+
+def content(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def rasterised(polygons: list[list[float]], height: int, width: int) -> np.ndarray:
+    """What COCO's own code draws."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools' decode under NumPy 2
+        mask: np.ndarray = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, height, width)))
+    return mask.astype(bool)
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("worlds")
+    for world in ("gta", "cityscapes", "veis"):
+        render_world(world, root / world, TINY, workers=1)
+    return root
+
+
+def test_gta_is_read_back(worlds: Path) -> None:
+    frames = list_gta(worlds / "gta")
+    assert [frame.frame_id for frame in frames] == ["00001", "00002", "00003", "00004"]
+    for frame in frames:
+        assert frame.annotation is not None
+        annotation = frame.annotation()
+        assert read_image(frame.image).shape == (48, 96, 3)
+        assert annotation.label_ids.shape == (48, 96)
+        assert annotation.instance_ids is None
+    with Image.open(worlds / "gta/labels/00001.png") as label:
+        assert label.mode == "P"
+        palette = np.array(label.getpalette()).reshape(-1, 3)
+    np.testing.assert_array_equal(palette[: len(LABELS)], PALETTE[: len(LABELS)])
+    np.testing.assert_array_equal(palette[34], PALETTE[LABEL_BY_NAME["car"].label_id])
+
+
+def test_cityscapes_is_read_back_with_a_hood_in_every_frame(worlds: Path) -> None:
+    frames = list_cityscapes(worlds / "cityscapes", ("train", "val"))
+    assert [frame.split for frame in frames] == ["train", "train", "val", "val"]
+    assert len({frame.frame_id for frame in frames}) == 4
+    for frame in frames:
+        assert frame.annotation is not None
+        label_ids, instance_ids, _ = frame.annotation()
+        assert instance_ids is not None
+        assert (label_ids[-1] == EGO_VEHICLE).all()
+        np.testing.assert_array_equal(np.where(instance_ids >= 1000, instance_ids // 1000, instance_ids), label_ids)
+        things = {LABELS[value // 1000].name for value in np.unique(instance_ids) if value >= 1000}
+        assert things <= {label.name for label in LABELS if label.is_thing}
+
+
+def test_splits_share_no_street(worlds: Path) -> None:
+    frames = list_cityscapes(worlds / "cityscapes", ("train", "val"))
+    places = {
+        split: {frame.frame_id.rpartition("_")[0] for frame in frames if frame.split == split} for split in ("train", "val")
+    }
+    assert not places["train"] & places["val"]
+    pictures = [frame.image.read_bytes() for frame in frames]
+    assert len(set(pictures)) == len(pictures)
+
+
+def test_veis_is_read_back_and_polygons_follow_the_masks(worlds: Path) -> None:
+    """Where pixel labels exist, the drawn polygons must cover the same pixels, but for occluded parts and holes."""
+    root = worlds / "veis"
+    frames = {frame.frame_id: frame for frame in list_veis(root)}
+    assert set(frames) == {f"{kind}_class_0000{number}" for kind in ("multi", "single") for number in (1, 2)}
+    labelled = sorted((root / "pixel_labels").rglob("*.png"))
+    assert [path.name for path in labelled] == ["00001_trainIds.png"] * 2
+    index = json.loads((root / "annotations.json").read_text())
+    assert [category["name"] for category in index["categories"]][:3] == ["traffic light", "traffic sign", "person"]
+    images = {image["id"]: image for image in index["images"]}
+    assert index["annotations"]
+    for item in index["annotations"]:
+        image = images[item["image_id"]]
+        drawn = rasterised(item["segmentation"], image["height"], image["width"])
+        assert item["area"] > 0
+        assert drawn.sum() >= 0.8 * item["area"]
+        rows, columns = np.nonzero(drawn)
+        x, y, _, height = item["bbox"]
+        assert columns.min() >= x - 1
+        assert rows.max() <= y + height
+
+
+def test_outlines_draw_the_mask_again() -> None:
+    rng = np.random.default_rng(0)
+    overlaps = []
+    for _ in range(20):
+        rows, columns = np.mgrid[0:40, 0:60]
+        mask = np.zeros((40, 60), bool)
+        for _ in range(3):
+            y, x, a, b = rng.uniform((6, 6, 1, 1), (34, 54, 9, 9))
+            mask |= ((rows - y) / b) ** 2 + ((columns - x) / a) ** 2 < 1
+        mask[20, 10:50] = True  # one pixel wide
+        polygons = outlines(mask, 0, 0)
+        drawn = rasterised(polygons, 40, 60)
+        overlaps.append((mask & drawn).sum() / (mask | drawn).sum())
+    assert min(overlaps) > 0.9
+    assert np.mean(overlaps) > 0.95
+
+
+def test_outlines_of_parts_and_single_pixels() -> None:
+    mask = np.zeros((8, 12), bool)
+    mask[1:3, 1:4] = True
+    mask[6, 9] = True
+    polygons = outlines(mask, 100, 50)
+    assert len(polygons) == 2
+    for polygon in polygons:
+        assert len(polygon) >= 6
+        assert min(polygon[::2]) >= 100
+        assert min(polygon[1::2]) >= 50
+
+
+@pytest.mark.parametrize("world", ["gta", "veis"])
+def test_two_processes_write_the_bytes_of_one(worlds: Path, tmp_path: Path, world: WorldName) -> None:
+    render_world(world, tmp_path / world, TINY, workers=2)
+    assert content(tmp_path / world) == content(worlds / world)
+
+
+def test_another_seed_gives_another_world(worlds: Path, tmp_path: Path) -> None:
+    settings = replace(TINY, seed=8, gta=GtaSettings(streets=1, views=1))
+    render_world("gta", tmp_path / "gta", settings, workers=1)
+    assert content(tmp_path / "gta")["images/00001.png"] != content(worlds / "gta")["images/00001.png"]
+
+
+def test_a_finished_world_replaces_the_old_one_and_stale_parts(tmp_path: Path) -> None:
+    out = tmp_path / "gta"
+    (out / "images").mkdir(parents=True)
+    (out / "images" / "old.png").touch()
+    stale = tmp_path / ".gta.partial"
+    (stale / "labels").mkdir(parents=True)
+    (stale / "labels" / "99999.png").touch()
+    render_world("gta", out, replace(TINY, gta=GtaSettings(streets=1, views=1)), workers=1)
+    assert sorted(content(out)) == ["images/00001.png", "labels/00001.png"]
+    assert not stale.exists()
+
+
+def test_a_killed_render_leaves_no_data_set(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path\n"
+        "from dataclasses import replace\n"
+        "from synth2real.worlds.exporters import *\n"
+        f"settings = WorldSettings(seed=1, height=48, width=96, supersampling=1, gta=GtaSettings(streets=500, views=2),"
+        "cityscapes=CityscapesSettings(train_streets=1, val_streets=1, views=1),"
+        "veis=VeisSettings(multi_class=1, single_class=1, views=1, pixel_labels_every=1))\n"
+        f"render_world('gta', Path({str(tmp_path / 'gta')!r}), settings, workers=1)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], env=os.environ, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("labels/*.png")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "gta").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"height": 16}, "at least 32"),
+        ({"supersampling": 5}, "supersampling must be 1 to 4, got 5"),
+    ],
+)
+def test_settings_out_of_range_are_refused(change: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(TINY, **change)  # type: ignore[arg-type]
+
+
+def test_worlds_need_streets() -> None:
+    with pytest.raises(ValueError, match="streets must be at least 1, got 0"):
+        GtaSettings(streets=0, views=1)
+    with pytest.raises(ValueError, match="val_streets"):
+        CityscapesSettings(train_streets=1, val_streets=0, views=1)
+    with pytest.raises(ValueError, match="single_class"):
+        VeisSettings(multi_class=1, single_class=-1, views=1, pixel_labels_every=1)
