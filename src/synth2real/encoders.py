@@ -55,4 +55,7 @@ def load_encoder_weights(encoder: nn.Module, name: str, weights: str) -> None:
     missing = sorted(set(wanted) - set(state))
     if missing:
         raise ValueError(f"encoder weights {weights!r} lack {len(missing)} tensors of {name}, first {missing[0]}.")
-    encoder.load_state_dict({key: state[key] for key in wanted})
+    try:
+        encoder.load_state_dict({key: state[key] for key in wanted})
+    except RuntimeError as error:
+        raise ValueError(f"encoder weights {weights!r} do not fit {name}: {' '.join(str(error).split())}") from error

@@ -317,7 +317,7 @@ def fingerprint(settings: object, data: Sequence[Path]) -> str:
     code = {
         Path(file).resolve()
         for module in list(sys.modules.values())
-        if (file := getattr(module, "__file__", None)) and PROJECT in Path(file).resolve().parents
+        if (file := getattr(module, "__file__", None)) and "site-packages" not in file
     }
     own = [path for path in code if path.is_relative_to(PROJECT / "src") or path.is_relative_to(PROJECT / "stages")]
     files = [path for root in data for path in (sorted(root.rglob("*")) if root.is_dir() else [root]) if path.is_file()]

@@ -71,7 +71,7 @@ class Segmenter(nn.Module):
                 decoder_aspp_dropout=settings.dropout,
                 classes=NUM_CLASSES,
             )
-        except (RuntimeError, TypeError, ValueError) as error:
+        except (AssertionError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"encoder {settings.encoder!r} cannot be a DeepLabV3+ encoder of output stride {settings.output_stride}: {error}"
             ) from error

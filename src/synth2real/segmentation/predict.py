@@ -58,7 +58,7 @@ def load_predictor(model: Path, hardware: HardwareSettings, *, flip: bool = Fals
     def predict(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width"]:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"expected an RGB image, uint8[height, width, 3], got {image.dtype}{list(image.shape)}.")
-        batch = torch.from_numpy(resize_image(image, size)).to(device)[None]
+        batch = torch.from_numpy(np.ascontiguousarray(resize_image(image, size))).to(device)[None]
         with torch.inference_mode(), torch.autocast(device.type, dtype=half) if half else nullcontext():
             scores = segmenter(batch).float()
             if flip:

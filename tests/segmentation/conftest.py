@@ -1,0 +1,84 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synth2real.frames import Frame, write_frames, write_image, write_label
+from synth2real.label_space import PALETTE
+from synth2real.segmentation.augmentation import AugmentationSettings
+from synth2real.segmentation.networks import NetworkSettings
+from synth2real.segmentation.train import OptimizerSettings, SegmentationSettings
+from synth2real.training import HardwareSettings, Schedule
+
+LABEL_IDS = np.array([7, 8, 11, 21, 23, 24, 26, 0], np.uint8)
+
+
+def blocks(seed: int, height: int, width: int) -> np.ndarray:
+    """Label ids of a scene of 16x16 blocks."""
+    coarse = np.random.default_rng(seed).integers(0, len(LABEL_IDS), (-(-height // 16), -(-width // 16)))
+    return LABEL_IDS[coarse].repeat(16, 0).repeat(16, 1)[:height, :width]
+
+
+@pytest.fixture
+def make_frames(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a frame set whose images show each class in its own colour."""
+
+    def make(name: str, count: int, *, size: tuple[int, int] = (32, 64), split: str = "train", seed: int = 0) -> Path:
+        root, frames = tmp_path / name, []
+        for number in range(count):
+            label_ids = blocks(seed + number, *size)
+            frame = Frame(f"{name}_{number}", split, *size)
+            write_image(root / "images" / f"{frame.frame_id}.png", PALETTE[label_ids])
+            write_label(root / "labels" / f"{frame.frame_id}.png", label_ids)
+            frames.append(frame)
+        write_frames(root, frames)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def augmentation() -> AugmentationSettings:
+    """Changes nothing."""
+    return AugmentationSettings(
+        scale=(1.0, 1.0), flip=0.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, tint=0.0, gamma=1.0, grey=0.0,
+        blur=0.0, noise=0.0,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def strong_augmentation(augmentation: AugmentationSettings) -> AugmentationSettings:
+    return replace(
+        augmentation, scale=(0.5, 2.0), flip=0.5, brightness=0.4, contrast=0.4, saturation=0.6, hue=0.1, tint=0.2, gamma=1.5,
+        grey=0.2, blur=1.0, noise=8.0,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def settings(augmentation: AugmentationSettings) -> SegmentationSettings:
+    """A narrow network for a few steps."""
+    return SegmentationSettings(
+        network=NetworkSettings(
+            encoder="test_efficientnet",
+            weights="random",
+            output_stride=16,
+            decoder_channels=16,
+            atrous_rates=(1, 2, 3),
+            dropout=0.0,
+        ),
+        size=(32, 64),
+        crop=(32, 64),
+        cache_mib=1,
+        augmentation=augmentation,
+        class_weight_power=0.25,
+        freeze_batch_norm=False,
+        optimizer=OptimizerSettings(name="adamw", learning_rate=1e-2, encoder_factor=1.0, weight_decay=0.0, warm_up=2, power=0.9),
+        schedule=Schedule(seed=1, epochs=2, steps_per_epoch=2, batch_size=2),
+    )
+
+
+@pytest.fixture
+def hardware() -> HardwareSettings:
+    return HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0)

@@ -1,0 +1,146 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from synth2real.frames import read_frames
+from synth2real.label_space import LABEL_ID_TO_TRAIN_ID
+from synth2real.segmentation.augmentation import AugmentationSettings
+from synth2real.segmentation.networks import Segmenter
+from synth2real.segmentation.predict import load_predictor
+from synth2real.segmentation.train import (
+    SegmentationSettings,
+    SegmenterTraining,
+    learning_rate_factor,
+    train_segmenter,
+    weighted_cross_entropy,
+)
+from synth2real.training import HardwareSettings
+
+
+@pytest.fixture(autouse=True)
+def _in_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_two_images_can_be_learned(
+    make_frames: Callable[..., Path], settings: SegmentationSettings, hardware: HardwareSettings, tmp_path: Path
+) -> None:
+    root = make_frames("source", 2)
+    longer = replace(settings, schedule=replace(settings.schedule, epochs=3, steps_per_epoch=50))
+    train_segmenter([root], [root], tmp_path / "model.ckpt", tmp_path / "curves.csv", longer, hardware)
+    predict = load_predictor(tmp_path / "model.ckpt", hardware)
+    frames = read_frames(root)
+    for frame in frames.frames:
+        train_ids = LABEL_ID_TO_TRAIN_ID[frames.label(frame)]
+        counts = train_ids != 255
+        assert (predict(frames.image(frame)) == train_ids)[counts].mean() >= 0.99
+    rows = (tmp_path / "curves.csv").read_text().splitlines()
+    assert rows[0] == "step,loss,pixel_accuracy"
+    losses = [float(row.split(",")[1]) for row in rows[1:]]
+    assert losses[-1] < 0.1 * losses[0]
+
+
+def test_two_runs_give_the_same_file(
+    make_frames: Callable[..., Path],
+    settings: SegmentationSettings,
+    strong_augmentation: AugmentationSettings,
+    hardware: HardwareSettings,
+    tmp_path: Path,
+) -> None:
+    pairs = [make_frames("source", 3), make_frames("target", 2, seed=9)]
+    settings = replace(settings, augmentation=strong_augmentation, network=replace(settings.network, dropout=0.5))
+    for run, workers in (("a", 0), ("b", 2)):
+        torch.rand(len(run) + workers)  # the state of the global generator must not matter
+        train_segmenter(
+            pairs, pairs, tmp_path / f"{run}.ckpt", tmp_path / f"{run}.csv", settings, replace(hardware, workers=workers)
+        )
+    assert (tmp_path / "a.ckpt").read_bytes() == (tmp_path / "b.ckpt").read_bytes()
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert not list((tmp_path / ".dvc" / "tmp" / "resume").iterdir())
+
+
+def test_the_loss_is_that_of_pytorch_and_ignored_pixels_do_not_count() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 19, 4, 6, generator=generator)
+    train_ids = torch.randint(0, 19, (2, 4, 6), dtype=torch.uint8, generator=generator)
+    train_ids[:, 1] = 255
+    weights = torch.rand(19, generator=generator) + 0.1
+    loss = weighted_cross_entropy(logits, train_ids, weights)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, train_ids.long(), weights, ignore_index=255))
+    logits[:, :, 1] = 100 * torch.randn(2, 19, 6, generator=generator)
+    assert torch.equal(weighted_cross_entropy(logits, train_ids, weights), loss)
+
+
+def test_a_batch_without_labels_has_loss_and_gradient_zero() -> None:
+    logits = torch.randn(1, 19, 4, 6, requires_grad=True)
+    loss = weighted_cross_entropy(logits, torch.full((1, 4, 6), 255, dtype=torch.uint8), torch.ones(19))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+@pytest.mark.parametrize(("step", "expected"), [(0, 0.25), (3, 0.97**0.9), (50, 0.5**0.9), (99, 0.01**0.9), (100, 0.0)])
+def test_learning_rate_rises_linearly_and_decays_polynomially(step: int, expected: float) -> None:
+    assert learning_rate_factor(step, 100, 4, 0.9) == pytest.approx(expected)
+
+
+def test_learning_rate_without_rise_and_decay_is_constant() -> None:
+    assert {learning_rate_factor(step, 10, 0, 0.0) for step in range(10)} == {1.0}
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_every_parameter_is_trained_at_its_rate(settings: SegmentationSettings, name: str) -> None:
+    settings = replace(settings, optimizer=replace(settings.optimizer, name=name, encoder_factor=0.1, warm_up=0))  # type: ignore[arg-type]
+    segmenter = Segmenter(settings.network)
+    optimizer = SegmenterTraining(segmenter, torch.ones(19), settings).configure_optimizers()["optimizer"]
+    rates = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+    encoder = {id(parameter) for parameter in segmenter.encoder.parameters()}
+    assert rates == {id(p): pytest.approx(1e-3 if id(p) in encoder else 1e-2) for p in segmenter.parameters()}
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_frozen_statistics_stay_as_they_came(settings: SegmentationSettings, frozen: bool) -> None:
+    segmenter = Segmenter(settings.network)
+    training = SegmenterTraining(segmenter, torch.ones(19), replace(settings, freeze_batch_norm=frozen)).train()
+    before = {name: value.clone() for name, value in segmenter.named_buffers() if "running_mean" in name}
+    training.segmenter(torch.randint(0, 256, (2, 32, 64, 3), dtype=torch.uint8))
+    changed = {name for name, value in segmenter.named_buffers() if name in before and not torch.equal(value, before[name])}
+    encoder = {name for name in before if ".encoder." in name}
+    assert changed == (set(before) - encoder if frozen else set(before))
+
+
+def test_other_weights_start_from_other_bits(settings: SegmentationSettings) -> None:
+    nets = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        nets.append(np.concatenate([p.detach().flatten().numpy() for p in Segmenter(settings.network).parameters()]))
+    assert np.array_equal(nets[0], nets[1])
+    assert not np.array_equal(nets[0], nets[2])
+
+
+def test_sets_must_come_in_pairs_that_divide_the_batch(
+    make_frames: Callable[..., Path], settings: SegmentationSettings, hardware: HardwareSettings, tmp_path: Path
+) -> None:
+    root, out = make_frames("source", 1), tmp_path / "model.ckpt"
+    with pytest.raises(ValueError, match="got 2 image sets and 1 label sets"):
+        train_segmenter([root, root], [root], out, tmp_path / "curves.csv", settings, hardware)
+    with pytest.raises(ValueError, match="batch_size 2 is not divisible by 3 pairs"):
+        train_segmenter([root] * 3, [root] * 3, out, tmp_path / "curves.csv", settings, hardware)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("wrong", [{"size": (30, 64)}, {"crop": (32, 8)}, {"class_weight_power": 2.0}, {"cache_mib": -1}])
+def test_values_out_of_range_are_refused(settings: SegmentationSettings, wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        replace(settings, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_batch_of_one_is_refused(settings: SegmentationSettings) -> None:
+    with pytest.raises(ValueError, match="batch_size must be at least 2"):
+        replace(settings, schedule=replace(settings.schedule, batch_size=1))

@@ -1,0 +1,199 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from synth2real.training import (
+    HardwareSettings,
+    ModelFileError,
+    Schedule,
+    TrainingError,
+    fingerprint,
+    fit,
+    inference_device,
+    load_model,
+    resume_folder,
+    save_model,
+    seed_of,
+    shuffled,
+)
+
+SCHEDULE = Schedule(seed=3, epochs=4, steps_per_epoch=3, batch_size=2)
+
+
+def hardware(workers: int = 0) -> HardwareSettings:
+    return HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=workers)
+
+
+def draw(index: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """A sample that depends on its number, on NumPy's generator and on PyTorch's."""
+    x = torch.from_numpy(generator.standard_normal(4, np.float32)) + torch.rand(4) + index % 3
+    return x, x.sum(0, keepdim=True)
+
+
+class Regression(pl.LightningModule):
+    """A small net with all that a training carries: momenta, running statistics, dropout and a schedule of the rate."""
+
+    def __init__(self, kill_at: tuple[int, int] | None = None, poison: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
+        self.kill_at, self.poison = kill_at, poison
+        self.steps: list[tuple[int, int]] = []
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        self.steps.append((self.current_epoch, batch_idx))
+        if self.steps[-1] == self.kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        loss = nn.functional.mse_loss(self.net(batch[0]), batch[1])
+        loss = loss * float("nan") if self.poison else loss
+        self.log("loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(self.parameters(), 0.01)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / SCHEDULE.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def train(folder: Path, module: Regression, workers: int = 0) -> tuple[bytes, bytes]:
+    """Bytes of the model file and of the curves."""
+    model, curves = folder / "model.ckpt", folder / "curves.csv"
+    fit(module, draw, schedule=SCHEDULE, hardware=hardware(workers), curves=curves, resume=folder / "resume")
+    save_model(model, "regression", {}, module.state_dict())
+    return model.read_bytes(), curves.read_bytes()
+
+
+def test_two_runs_give_equal_bits_with_any_number_of_workers(tmp_path: Path) -> None:
+    runs = []
+    for workers in (0, 2):
+        torch.rand(1 + workers)  # the state of the global generator must not matter
+        runs.append(train(tmp_path / str(workers), Regression(), workers))
+    assert runs[0] == runs[1]
+    assert not (tmp_path / "0" / "resume").exists()
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    killed = subprocess.run([sys.executable, __file__, str(tmp_path / "killed")], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert not (tmp_path / "killed" / "model.ckpt").exists()
+    module = Regression()
+    resumed = train(tmp_path / "killed", module)
+    assert module.steps == [(epoch, step) for epoch in (2, 3) for step in range(3)]  # epochs 0 and 1 are not run again
+    assert not (tmp_path / "killed" / "resume").exists()
+    assert resumed == train(tmp_path / "whole", Regression())
+    assert len(resumed[1].splitlines()) == 1 + SCHEDULE.epochs
+
+
+def test_the_curves_hold_one_row_an_epoch(tmp_path: Path) -> None:
+    _, curves = train(tmp_path, Regression())
+    rows = [row.split(",") for row in curves.decode().splitlines()]
+    assert rows[0] == ["step", "loss"]
+    assert [int(float(row[0])) for row in rows[1:]] == [3, 6, 9, 12]
+    assert all(float(row[1]) > 0 for row in rows[1:])
+
+
+def test_divergence_ends_the_training_and_names_the_step(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"loss is nan at step 3: the training diverged\. Lower the learning rate"):
+        train(tmp_path, Regression(poison=True))
+    assert not (tmp_path / "model.ckpt").exists()
+
+
+def test_the_resume_folder_changes_with_settings_and_data_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "a").write_text("1")
+    first = resume_folder("x", SCHEDULE, [data])
+    assert first == resume_folder("x", SCHEDULE, [data])
+    assert first.parent == tmp_path / ".dvc" / "tmp" / "resume"
+    other = Schedule(seed=4, epochs=4, steps_per_epoch=3, batch_size=2)
+    (data / "b").write_text("1")
+    added = resume_folder("x", SCHEDULE, [data])
+    (data / "a").write_text("2")
+    names = {first, added, resume_folder("x", SCHEDULE, [data]), resume_folder("x", other, [data])}
+    assert len(names) == 4
+
+
+def test_a_temporary_clone_resumes_in_the_main_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone, main = tmp_path / "clone", tmp_path / "main"
+    (clone / ".dvc").mkdir(parents=True)
+    (clone / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {main / '.dvc' / 'cache'}\n")
+    monkeypatch.setenv("DVC_ROOT", str(clone))
+    assert resume_folder("x", SCHEDULE, []).parent == main / ".dvc" / "tmp" / "resume"
+
+
+def test_a_renamed_file_changes_the_fingerprint(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    before = fingerprint(SCHEDULE, [tmp_path])
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert fingerprint(SCHEDULE, [tmp_path]) != before
+
+
+@given(count=st.integers(1, 50), seed=st.integers(0, 2**62), turn=st.integers(0, 5))
+def test_each_turn_shows_every_item_once(count: int, seed: int, turn: int) -> None:
+    shown = [shuffled(count, seed, turn * count + index) for index in range(count)]
+    assert sorted(shown) == list(range(count))
+
+
+def test_turns_differ() -> None:
+    assert [shuffled(50, 1, index) for index in range(50)] != [shuffled(50, 1, index) for index in range(50, 100)]
+
+
+@given(st.lists(st.integers(0, 2**62), min_size=1, max_size=3))
+def test_seeds_fit_pytorch_and_depend_on_the_whole_key(key: list[int]) -> None:
+    assert 0 <= seed_of(*key) < 2**63
+    assert seed_of(*key) == seed_of(*key)
+    assert seed_of(*key) != seed_of(*key[:-1], key[-1] + 1)
+
+
+def test_equal_weights_give_equal_bytes_and_come_back(tmp_path: Path) -> None:
+    weights = {"a": torch.arange(6.0).view(2, 3).t(), "b": torch.tensor([1], dtype=torch.int64)}
+    copies = {name: tensor.clone() for name, tensor in weights.items()}
+    for name, content in (("one", weights), ("two", copies)):
+        save_model(tmp_path / name / "x.ckpt", "segmenter", {"size": [1, 2]}, content)
+    assert (tmp_path / "one" / "x.ckpt").read_bytes() == (tmp_path / "two" / "x.ckpt").read_bytes()
+    model = load_model(tmp_path / "one" / "x.ckpt", "segmenter")
+    assert model.settings == {"size": [1, 2]}
+    assert all(torch.equal(model.state_dict[name], weights[name]) for name in weights)
+
+
+def test_wrong_model_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    with pytest.raises(ModelFileError, match=r"x\.ckpt: no such model"):
+        load_model(path, "segmenter")
+    save_model(path, "detector", {}, {"a": torch.zeros(100)})
+    with pytest.raises(ModelFileError, match="expected a segmenter, found a detector"):
+        load_model(path, "segmenter")
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ModelFileError, match="damaged"):
+        load_model(path, "detector")
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"steps_per_epoch": 0}, {"batch_size": 0}])
+def test_empty_schedules_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be at least 1"):
+        Schedule(**{"seed": 1, "epochs": 1, "steps_per_epoch": 1, "batch_size": 1, **wrong})
+
+
+def test_an_accelerator_that_is_not_there_is_named() -> None:
+    wanted = HardwareSettings(accelerator="gpu", devices=1, precision="32-true", workers=0)
+    if torch.cuda.is_available():
+        assert inference_device(wanted).type == "cuda"
+    else:
+        with pytest.raises(TrainingError, match=r"hardware\.accelerator is gpu"):
+            inference_device(wanted)
+
+
+if __name__ == "__main__":
+    train(Path(sys.argv[1]), Regression(kill_at=(2, 1)))
