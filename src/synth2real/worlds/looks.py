@@ -246,17 +246,27 @@ def finish(
             graded = cv2.addWeighted(graded, 1.25, grey, -0.25, 0.0)
         return graded
     height, width = image.shape[:2]
-    pixels = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.35, 0.7)).astype(np.float32)
-    grey = pixels.mean(axis=2, keepdims=True)
-    pixels = (0.78 * pixels + 0.22 * grey) * np.array((0.95, 1.02, 0.98), np.float32)
+    blurred = cv2.GaussianBlur(image, (5, 5), rng.uniform(0.35, 0.7))
+    pixels = cv2.transform(blurred, _CAMERA_COLOURS).astype(np.float32)
     pixels *= (exposure / 255.0) * _vignette(height, width)
-    pixels = np.clip(pixels, 0.0, None)
-    pixels = 0.025 + 0.95 * np.minimum(pixels, 1.0) ** 1.2  # lifted blacks, as through a windscreen
-    noise = rng.standard_normal((height, width, 3), np.float32)
-    pixels += noise * np.sqrt(0.006**2 + 0.012**2 * np.clip(pixels, 0.0, 1.0))
+    np.minimum(pixels, 1.0, out=pixels)
+    pixels = 0.025 + 0.95 * pixels * np.sqrt(np.sqrt(pixels))  # dark tones sink, but black is lifted as through a windscreen
+    top, left = (int(offset) for offset in rng.integers(0, 64, 2))
+    noise = _noise(height, width)[top : top + height, left : left + width]
+    pixels += noise * np.sqrt(0.006**2 + 0.012**2 * pixels)  # read noise, and shot noise that grows with the light
     levels = (255.0 * np.clip(pixels, 0.0, 1.0)).astype(np.uint8)
     encoded = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 92))])[1]
     return np.ascontiguousarray(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))[..., ::-1])
+
+
+_CAMERA_COLOURS: Final = np.array(((0.811, 0.07, 0.07), (0.075, 0.87, 0.075), (0.072, 0.072, 0.836)), np.float32)
+"""Colour matrix of the camera: a little paler than the scene, and greenish."""
+
+
+@cache
+def _noise(height: int, width: int) -> Float32[np.ndarray, "h w 3"]:
+    """Normal noise; each frame cuts its own part out of it."""
+    return np.random.default_rng(5).standard_normal((height + 64, width + 64, 3), np.float32)
 
 
 @cache

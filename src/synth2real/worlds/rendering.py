@@ -27,7 +27,7 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 import panda3d
-from jaxtyping import Float32, Int32, UInt8, UInt16
+from jaxtyping import Float32, UInt8, UInt16, UInt32
 from panda3d import core
 
 from synth2real.label_space import INSTANCE_FACTOR, LABEL_BY_NAME, LABELS, VEIS_LABELS
@@ -249,12 +249,12 @@ class Renderer:
         for each in (self._image, self._ids):
             each.camera.set_pos_hpr(view.x, view.y, view.z, *(float(np.degrees(a)) for a in (view.yaw, view.pitch, view.roll)))
         core.GraphicsEngine.get_global_ptr().render_frame()
-        image = cv2.resize(self._image.pixels(), (width, height), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(self._image.pixels(), (width, height), interpolation=cv2.INTER_AREA)
+        image = cv2.cvtColor(cv2.flip(small, 0), cv2.COLOR_BGRA2RGB)
         step = self._supersampling
         first = (step - 1) // 2  # the rasteriser draws a quarter of a sample up and to the left, and so does this
-        codes = self._ids.pixels()[first::step, first::step].astype(np.int32)
-        codes = (codes[..., 0] << 16) + (codes[..., 1] << 8) + codes[..., 2]
-        return Rendering(np.ascontiguousarray(image), *_decode(codes, self._labels))
+        codes = self._ids.pixels()[::-1][first::step, first::step].copy().view("<u4")[..., 0] & 0xFFFFFF
+        return Rendering(np.asarray(image), *_decode(codes, self._labels))
 
 
 @cache
@@ -264,13 +264,14 @@ def renderer(height: int, width: int, supersampling: int) -> Renderer:
 
 
 def _decode(
-    codes: Int32[np.ndarray, "height width"], labels: UInt8[np.ndarray, "n"]
+    codes: UInt32[np.ndarray, "height width"], labels: UInt8[np.ndarray, "n"]
 ) -> tuple[UInt8[np.ndarray, "height width"], UInt16[np.ndarray, "height width"], UInt16[np.ndarray, "height width"]]:
     """Label ids, instance ids and foreground ids of the object numbers that the id pass drew."""
-    present = np.flatnonzero(np.bincount(codes.ravel(), minlength=len(labels)))
+    present = np.zeros(len(labels), bool)
+    present[codes] = True
     foreground = np.zeros(len(labels), np.uint16)
-    for label in np.unique(labels[present][_IS_FOREGROUND[labels[present]]]):
-        members = present[labels[present] == label]
+    for label in np.unique(labels[present & _IS_FOREGROUND[labels]]):
+        members = np.flatnonzero(present & (labels == label))
         foreground[members] = int(label) * INSTANCE_FACTOR + np.arange(len(members))
     instance = np.where(_IS_THING[labels], foreground, labels)
     return labels[codes], instance[codes], foreground[codes]
@@ -303,11 +304,10 @@ class _Pass:
         """Takes everything out of the scene graph."""
         self.root.get_children().detach()
 
-    def pixels(self) -> UInt8[np.ndarray, "height width 3"]:
-        """The last frame, RGB, first row on top."""
+    def pixels(self) -> UInt8[np.ndarray, "height width 4"]:
+        """The last frame as the renderer keeps it: blue, green, red, alpha; the first row is the bottom."""
         height, width = self._size
-        raw = np.frombuffer(self._texture.get_ram_image(), np.uint8).reshape(height, width, -1)
-        return raw[::-1, :, 2::-1]
+        return np.frombuffer(self._texture.get_ram_image(), np.uint8).reshape(height, width, 4)
 
 
 @cache
@@ -464,7 +464,8 @@ def _vertex_format(names: tuple[str, ...]) -> core.GeomVertexFormat:
 def _geom_node(pieces: Sequence[tuple[np.ndarray, np.ndarray]]) -> core.GeomNode:
     rows = np.concatenate([piece[0] for piece in pieces])
     starts = np.cumsum([0, *(len(piece[0]) for piece in pieces[:-1])])
-    triangles = np.concatenate([piece[1] + start for piece, start in zip(pieces, starts, strict=True)]).astype(np.uint32)
+    triangles = np.concatenate([piece[1] for piece in pieces]).astype(np.uint32)
+    triangles += np.repeat(starts.astype(np.uint32), [len(piece[1]) for piece in pieces])[:, None]
     data = core.GeomVertexData("rows", _vertex_format(rows.dtype.names), core.Geom.UH_static)
     data.unclean_set_num_rows(len(rows))
     memoryview(data.modify_array(0)).cast("B")[:] = rows.view(np.uint8).data
@@ -592,7 +593,7 @@ def _light_map(scene: Scene) -> core.Texture:
     shadow.buffer.set_active(True)
     core.GraphicsEngine.get_global_ptr().render_frame()
     shadow.buffer.set_active(False)
-    lit = 1.0 - shadow.pixels()[::-1, :, 0].astype(np.float32) / 255.0  # rows along +y
+    lit = 1.0 - shadow.pixels()[..., 0].astype(np.float32) / 255.0  # rows along +y
     shadow.clear()
     blur = np.maximum(light.softness * scale, 0.3).tolist()
     soft = cv2.GaussianBlur(lit, (0, 0), sigmaX=blur[0], sigmaY=blur[1])

@@ -32,6 +32,8 @@ _KERB_STONE: Final = 0.16  # width of a kerb stone, metres
 _TREE_KINDS: Final = 7
 WHITE: Final = (0.62, 0.62, 0.6)
 YELLOW: Final = (0.55, 0.4, 0.05)
+_LONGEST_OBSTACLE: Final = 24.0  # what is longer and stands still lines the street, metres
+_PIECE: Final = 24.0  # length in which the ground is cut, so that what is out of view can be left out, metres
 _MARKING: Final = 0.012  # height of paint above the road, metres
 
 
@@ -253,13 +255,20 @@ class _Draft:
             return
         if u[2] < 0.0:  # start on top so that the face looks to the right
             corner = (corner[0], corner[1], corner[2] - u[2])
-        cells = max(1, int(np.ceil(length / 12.0)))
-        rgb = np.broadcast_to(np.asarray(colour, np.float32), (3,))
-        for start in np.linspace(0.0, length, cells, endpoint=False):
-            origin = (corner[0], corner[1] + start, corner[2])
-            mesh = grid(origin, u, (0.0, length / cells, 0.0), (1, 3), rgb, texture)
-            mesh.vertices[:, 0] += self.bent(mesh.vertices[:, 1])
-            mesh.texture_coordinates[:, 1] += origin[1]
+        pieces = max(1, round(length / _PIECE))
+        rows = 4 if self.bend else 1
+        strip = grid(corner, u, (0.0, length, 0.0), (1, pieces * rows), np.broadcast_to(np.float32(colour), (3,)), texture)
+        strip.vertices[:, 0] += self.bent(strip.vertices[:, 1])
+        for start in range(0, 2 * pieces * rows, 2 * rows):
+            own = slice(start, start + 2 * rows + 2)  # two vertices a row
+            mesh = Mesh(
+                strip.vertices[own],
+                strip.normals[own],
+                strip.colours[own],
+                strip.texture_coordinates[own],
+                strip.triangles[: 2 * rows],
+                texture,
+            )
             self.ground.append(Part(label, 0, mesh))
 
     def paint(self, corners: np.ndarray, colour: tuple[float, float, float] = WHITE) -> None:
@@ -318,7 +327,8 @@ def street(rng: np.random.Generator, look: looks.LookName, views: int) -> Street
     ego = profile.drive * (profile.median + profile.lane * (int(rng.integers(profile.lanes)) + 0.5))
     light = looks.light(rng, look)
     scene = Scene(tuple(draft.ground), tuple(draft.placed), light, looks.materials(look), looks.sky(rng, look))
-    cameras = tuple(_view(draft, ego) for _ in range(views))
+    obstacles = _obstacles(draft)
+    cameras = tuple(_view(draft, obstacles, ego) for _ in range(views))
     exposure = float(rng.uniform(0.95, 1.4)) if look == "game" else float(rng.uniform(0.75, 1.3))
     return Street(scene, cameras, exposure)
 
@@ -705,14 +715,30 @@ def _vehicle(rng: np.random.Generator) -> SceneObject:
 # --- Where to look from --------------------------------------------------------------------------------------------------
 
 
-def _view(draft: _Draft, ego: float) -> View:
+class _Obstacles(NamedTuple):
+    """What a camera might stand in, one row each."""
+
+    positions: Float[np.ndarray, "n 2"]
+    velocities: Float[np.ndarray, "n 2"]
+    half_widths: Float[np.ndarray, "n"]
+    half_lengths: Float[np.ndarray, "n"]
+
+
+def _obstacles(draft: _Draft) -> _Obstacles:
+    things = [placed for placed in draft.placed if placed.moves or max(placed.thing.footprint) < _LONGEST_OBSTACLE]
+    sizes = np.sort([placed.thing.footprint for placed in things], axis=1) / 2.0
+    positions = np.array([(placed.x, placed.y) for placed in things])
+    return _Obstacles(positions, np.array([placed.velocity for placed in things]), sizes[:, 0], sizes[:, 1])
+
+
+def _view(draft: _Draft, obstacles: _Obstacles, ego: float) -> View:
     rng = draft.rng
     for _ in range(24):
         along = float(rng.uniform(0.0, _DRIVE))
         time = float(rng.uniform(0.0, 6.0))
         across = ego + float(rng.normal(0.0, 0.35))
         x, y = across + draft.centre(along), along
-        if not _blocked(draft, x, y, time):
+        if not _blocked(obstacles, x, y, time):
             break
     yaw = draft.heading(along + 8.0) + float(rng.normal(0.0, 0.07))
     if rng.random() < 0.08:
@@ -729,14 +755,9 @@ def _view(draft: _Draft, ego: float) -> View:
     )
 
 
-def _blocked(draft: _Draft, x: float, y: float, time: float) -> bool:
+def _blocked(obstacles: _Obstacles, x: float, y: float, time: float) -> bool:
     """Whether something stands in the camera or right before it."""
-    for placed in draft.placed:
-        dx = placed.x + placed.velocity[0] * time - x
-        dy = placed.y + placed.velocity[1] * time - y
-        length = max(placed.thing.footprint) / 2
-        if length > 12.0 and not placed.moves:
-            continue
-        if abs(dx) < 1.0 + min(placed.thing.footprint) / 2 and -1.5 - length < dy < 5.0 + length:
-            return True
-    return False
+    dx, dy = (obstacles.positions + time * obstacles.velocities - (x, y)).T
+    beside = np.abs(dx) < 1.0 + obstacles.half_widths
+    before = (-1.5 - obstacles.half_lengths < dy) & (dy < 5.0 + obstacles.half_lengths)
+    return bool((beside & before).any())
