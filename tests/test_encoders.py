@@ -12,7 +12,6 @@ from synth2real.encoders import OFFLINE_ENCODER, load_encoder_weights, offline_s
 def test_offline_weights_fit_every_tensor() -> None:
     wanted = create_model(OFFLINE_ENCODER).state_dict()
     state = offline_state_dict()
-    assert len(state) == 247
     assert {name: tensor.shape for name, tensor in state.items()} == {name: tensor.shape for name, tensor in wanted.items()}
     assert all((state[name] > 0).all() for name in state if name.endswith("running_var"))
 

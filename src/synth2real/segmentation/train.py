@@ -118,7 +118,7 @@ class SegmenterTraining(pl.LightningModule):
                     layer.eval()
         return self
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
         """Logs ``loss`` and, from every fourth row and column, ``pixel_accuracy``."""
         images, train_ids = batch
         logits = self.segmenter(images)
