@@ -21,8 +21,8 @@ SETTINGS = WorldSettings(
     height=256,
     width=512,
     supersampling=2,
-    gta=GtaSettings(streets=6, views=20),
-    cityscapes=CityscapesSettings(train_streets=4, val_streets=2, views=20),
+    gta=GtaSettings(streets=5, views=24),
+    cityscapes=CityscapesSettings(train_streets=4, val_streets=1, views=24),
     veis=VeisSettings(multi_class=5, single_class=5, views=12, pixel_labels_every=4),
 )
 FRAMES = 120

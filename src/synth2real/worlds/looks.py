@@ -86,7 +86,7 @@ def fractal_noise(
         cells: lattice cells of the first octave along both sides; powers of two, as the shape is.
         octaves: how many.
     """
-    total: Float32[np.ndarray, "h w"] = np.zeros(shape, np.float32)
+    total = np.zeros(shape, np.float32)
     weight, weights = 1.0, 0.0
     for octave in range(octaves):
         rows, columns = min(cells[0] << octave, shape[0]), min(cells[1] << octave, shape[1])
@@ -97,13 +97,14 @@ def fractal_noise(
         total += weight * fine[2 * step[0] : 2 * step[0] + shape[0], 2 * step[1] : 2 * step[1] + shape[1]]
         weights += weight
         weight *= 0.5
-    return np.asarray(total / weights, dtype=np.float32)
+    return total / np.float32(weights)
 
 
 def _to_bytes(values: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
     if values.ndim == 2:
         values = np.repeat(values[..., None], 3, axis=2)
-    return (255.0 * np.clip(values, 0.0, 1.0) + 0.5).astype(np.uint8)
+    pixels: UInt8[np.ndarray, "h w 3"] = (255.0 * np.clip(values, 0.0, 1.0) + 0.5).astype(np.uint8)
+    return pixels
 
 
 def _rough(

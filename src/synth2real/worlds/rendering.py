@@ -42,7 +42,7 @@ NEAR: Final = 0.4
 """Distance of the near plane in metres."""
 FAR: Final = 420.0
 """Distance of the far plane in metres."""
-_CHUNK: Final = 24.0  # metres; geometry is grouped by squares of this size so that Panda3D can cull what is out of view
+_CHUNK: Final = 32.0  # metres; geometry is grouped by squares of this size so that Panda3D can cull what is out of view
 _FILM_SPEED: Final = 2.0
 _SKY_RADIUS: Final = 380.0
 _SKY_ID: Final = LABEL_BY_NAME["sky"].label_id
@@ -195,6 +195,7 @@ class Renderer:
         self._lens.set_near_far(NEAR, FAR)
         self._image = _Pass(height * supersampling, width * supersampling, self._lens)
         self._ids = _Pass(height * supersampling, width * supersampling, self._lens)
+        self._ids.root.set_attrib(core.ShadeModelAttrib.make(core.ShadeModelAttrib.M_flat))  # nothing to interpolate: faster
         self._supersampling = supersampling
         self._labels = np.zeros(1, np.uint8)
         self._dynamic: list[tuple[Placed, list[core.NodePath]]] = []
@@ -208,12 +209,15 @@ class Renderer:
         numbers = _Numbers()
         batches = _Batches(textures, scene.light)
         self._dynamic = []
+        still = []
         for owner, placed in enumerate(scene.placed, 1):
             parts = (
                 placed.thing.at(0.0, 0.0, placed.yaw)
                 if placed.moves
                 else placed.thing.at(placed.x, placed.y, placed.yaw, placed.z)
             )
+            if not placed.moves:
+                still.append((placed, parts))
             own = _Batches(textures, scene.light) if placed.moves else batches
             for part in parts:
                 own.add(part, numbers.of(owner, part), ground=False)
@@ -222,7 +226,7 @@ class Renderer:
                 nodes.append(_contact_shadow(placed))
                 nodes[-1].reparent_to(self._image.root)
                 self._dynamic.append((placed, nodes))
-        shadows = _light_map(scene)
+        shadows = _light_map(scene.light, still)
         for part in scene.ground:
             batches.add(part, numbers.of(0, part), ground=True)
         batches.attach(self._image.root, self._ids.root, shadows)
@@ -564,9 +568,8 @@ def _shadow_pass() -> _Pass:
     return shadow
 
 
-def _light_map(scene: Scene) -> core.Texture:
+def _light_map(light: Light, still: Sequence[tuple[Placed, tuple[Part, ...]]]) -> core.Texture:
     """How bright the ground is, in [0, 1] of a surface in full sun; what stands still casts shadows."""
-    light = scene.light
     shadow = _shadow_pass()
     shadow.clear()
     x, y, z = light.direction
@@ -574,10 +577,8 @@ def _light_map(scene: Scene) -> core.Texture:
     pieces = []
     contact = np.ones(_LIGHT_MAP_SIZE, np.float32)
     scale = np.array(_LIGHT_MAP_SIZE[::-1], np.float32) / _LIGHT_MAP_METRES
-    for placed in scene.placed:
-        if placed.moves:
-            continue
-        for part in placed.thing.at(placed.x, placed.y, placed.yaw, placed.z):
+    for placed, parts in still:
+        for part in parts:
             if part.visibility != "label":
                 rows = np.zeros(len(part.mesh.vertices), _ID_COLUMNS)
                 rows["vertex"] = part.mesh.vertices @ shear.T

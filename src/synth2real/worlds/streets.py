@@ -24,12 +24,13 @@ TERRAIN: Final = LABEL_BY_NAME["terrain"].label_id
 RAIL_TRACK: Final = LABEL_BY_NAME["rail track"].label_id
 
 _KERB: Final = 0.12  # height of pavements, metres
-_LENGTH: Final = 170.0  # metres that are built in front of the first camera position
+_LENGTH: Final = 150.0  # metres that are built in front of the first camera position
 _BEHIND: Final = -14.0
-_DRIVE: Final = 75.0  # metres along which cameras stand
+_DRIVE: Final = 70.0  # metres along which cameras stand
 _SIDE_PAVEMENT: Final = 2.2  # width of the pavements along side streets, metres
 _KERB_STONE: Final = 0.16  # width of a kerb stone, metres
-_TREE_KINDS: Final = 7
+_TREE_KINDS: Final = 6
+_CAR_KINDS: Final = 16
 WHITE: Final = (0.62, 0.62, 0.6)
 YELLOW: Final = (0.55, 0.4, 0.05)
 _LONGEST_OBSTACLE: Final = 24.0  # what is longer and stands still lines the street, metres
@@ -76,12 +77,12 @@ class _Habits:
 
 _HABITS: Final = {
     "game": _Habits(
-        drives_left=0.4, parked=0.6, tram=0.15, median=0.15, street_trees=0.75, grass_strip=0.25, terraced=0.7, park=0.16,
-        wall=0.1, railing=0.3, people=0.1, cyclists=1.6, asphalt=(0.06, 0.2),
+        drives_left=0.4, parked=0.5, tram=0.15, median=0.15, street_trees=0.75, grass_strip=0.25, terraced=0.7, park=0.16,
+        wall=0.1, railing=0.3, people=0.13, cyclists=2.2, asphalt=(0.06, 0.2),
     ),
     "camera": _Habits(
-        drives_left=0.0, parked=0.75, tram=0.15, median=0.2, street_trees=0.8, grass_strip=0.3, terraced=0.8, park=0.2,
-        wall=0.1, railing=0.3, people=0.13, cyclists=2.0, asphalt=(0.08, 0.16),
+        drives_left=0.0, parked=0.6, tram=0.15, median=0.2, street_trees=0.8, grass_strip=0.3, terraced=0.8, park=0.2,
+        wall=0.1, railing=0.3, people=0.17, cyclists=2.6, asphalt=(0.08, 0.16),
     ),
 }  # fmt: skip
 
@@ -165,7 +166,7 @@ def _profile(rng: np.random.Generator, habits: _Habits) -> _Profile:
         tram=tram,
         parking=_pair(2.2 * parked),
         strips=_pair(rng.uniform(1.0, 2.5, 2) * grass),
-        pavements=_pair(rng.uniform(1.8, 4.6, 2)),
+        pavements=_pair(rng.uniform(2.0, 6.0, 2)),
         crossings=tuple(crossings),
     )
 
@@ -182,6 +183,7 @@ class _Draft:
     placed: list[Placed] = field(default_factory=list)
     taken: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     trees: list[SceneObject] = field(default_factory=list)
+    cars: list[SceneObject] = field(default_factory=list)
 
     def centre(self, along: float) -> float:
         """Where the centre line is at ``along``, metres across."""
@@ -207,6 +209,13 @@ class _Draft:
             self.trees.append(vegetation.tree(self.rng))
         thing = self.trees[int(self.rng.integers(len(self.trees)))]
         self.put(thing, across, along, float(self.rng.uniform(0.0, 2.0 * np.pi)), z)
+
+    def car(self) -> SceneObject:
+        """One of the street's cars; some are of one make and colour."""
+        if len(self.cars) < _CAR_KINDS:
+            self.cars.append(vehicles.car(self.rng))
+            return self.cars[-1]
+        return self.cars[int(self.rng.integers(_CAR_KINDS))]
 
     def claim(self, strip: str, along: float, half: float) -> bool:
         """Whether ``along`` +- ``half`` of a strip was free; it is taken now."""
@@ -257,7 +266,9 @@ class _Draft:
             corner = (corner[0], corner[1], corner[2] - u[2])
         pieces = max(1, round(length / _PIECE))
         rows = 4 if self.bend else 1
-        strip = grid(corner, u, (0.0, length, 0.0), (1, pieces * rows), np.broadcast_to(np.float32(colour), (3,)), texture)
+        strip = grid(
+            corner, u, (0.0, length, 0.0), (1, pieces * rows), np.broadcast_to(np.asarray(colour, np.float32), (3,)), texture
+        )
         strip.vertices[:, 0] += self.bent(strip.vertices[:, 1])
         for start in range(0, 2 * pieces * rows, 2 * rows):
             own = slice(start, start + 2 * rows + 2)  # two vertices a row
@@ -474,13 +485,13 @@ def _frontage(draft: _Draft, side: int) -> None:
     for a, b in profile.crossings:
         for edge, facing in ((a, np.pi), (b, 0.0)):
             across = front + 14.0
-            while across < front + 50.0:
+            while across < front + 34.0:
                 house = building(rng)
                 width, depth = house.footprint
                 sign = 1.0 if facing == 0.0 else -1.0
                 draft.put(house, side * (across + width / 2), edge + sign * (depth / 2 + 2.5), np.pi if sign > 0 else 0.0, _KERB)
                 across += width
-        draft.tree(side * (front + 62.0), (a + b) / 2, 0.0)
+        draft.tree(side * (front + 52.0), (a + b) / 2, 0.0)
 
 
 def building(rng: np.random.Generator) -> SceneObject:
@@ -581,7 +592,7 @@ def _furnish(draft: _Draft, side: int) -> None:
         for along in np.arange(_BEHIND, _LENGTH, spacing) + rng.uniform(-1.0, 1.0):
             if rng.random() < 0.9 and profile.is_closed(along, 3.0) and draft.claim(name, float(along), 0.7):
                 draft.put(planted[int(rng.integers(3))], side * middle, float(along), rng.uniform(0, 6.28), _KERB)
-    for along in rng.uniform(0.0, 120.0, rng.poisson(2.0)):
+    for along in rng.uniform(0.0, 120.0, rng.poisson(3.5)):
         put(
             two_wheelers.bicycle(rng, ridden=False),
             float(along),
@@ -608,7 +619,7 @@ def _park_cars(draft: _Draft, side: int) -> None:
         if not profile.is_closed(along + 2.5, 6.0):
             along += 3.0
             continue
-        thing = vehicles.car(rng) if rng.random() < 0.93 else vehicles.truck(rng)
+        thing = draft.car() if rng.random() < 0.96 else vehicles.truck(rng)
         length = thing.footprint[1]
         facing = 0.0 if side == profile.drive else np.pi
         draft.put(thing, side * (profile.inner + width / 2 + 0.1), along + length / 2, facing + rng.normal(0.0, 0.02))
@@ -679,7 +690,7 @@ def _traffic(draft: _Draft) -> None:
             speed = rng.uniform(3.0, 9.0) if rng.random() < 0.75 else 0.01
             along = rng.uniform(4.0, 30.0) if direction > 0 else rng.uniform(-10.0, 25.0)
             while along < _LENGTH:
-                thing = _vehicle(rng)
+                thing = _vehicle(draft)
                 length = thing.footprint[1]
                 yaw = 0.0 if direction > 0 else np.pi
                 draft.put(thing, across + rng.normal(0.0, 0.12), along + length / 2, yaw, 0.0, speed)
@@ -703,10 +714,11 @@ def _traffic(draft: _Draft) -> None:
                 )
 
 
-def _vehicle(rng: np.random.Generator) -> SceneObject:
+def _vehicle(draft: _Draft) -> SceneObject:
+    rng = draft.rng
     kind = rng.random()
     if kind < 0.88:
-        return vehicles.car(rng)
+        return draft.car()
     if kind < 0.95:
         return vehicles.truck(rng)
     return vehicles.bus(rng)

@@ -28,7 +28,7 @@ _MAKERS: Final[dict[str, Callable[[np.random.Generator], SceneObject]]] = {
     "motorcycle": lambda rng: two_wheelers.motorcycle(rng, ridden=bool(rng.random() < 0.4)),
     "bicycle": lambda rng: two_wheelers.bicycle(rng, ridden=bool(rng.random() < 0.4)),
 }
-_SHARES: Final = np.array((0.1, 0.11, 0.2, 0.09, 0.19, 0.07, 0.06, 0.04, 0.07, 0.07))
+_SHARES: Final = np.array((0.11, 0.12, 0.22, 0.1, 0.17, 0.05, 0.04, 0.03, 0.08, 0.08))
 
 
 def studio(rng: np.random.Generator, views: int, class_name: str | None = None) -> Street:
@@ -52,12 +52,12 @@ def studio(rng: np.random.Generator, views: int, class_name: str | None = None) 
         name = class_name or names[int(rng.choice(10, p=_SHARES))]
         thing = _MAKERS[name](rng)
         for _ in range(8):
-            along = float(rng.uniform(7.0, 14.0 + 2.2 * half))
+            along = float(rng.uniform(7.0 + 0.9 * max(thing.footprint), 20.0 + 2.2 * half))
             candidate = Placed(thing, float(rng.uniform(-0.62, 0.62) * (along + 3.0)), along, float(_yaw(rng, name)))
             if not any(footprints_overlap(candidate, other, 0.15) for other in placed):
                 placed.append(candidate)
                 break
-    far = 24.0 + 2.2 * half
+    far = 30.0 + 2.2 * half
     placed += _backdrop(rng, far)
     scene = Scene(_stage(rng), tuple(placed), looks.light(rng, "studio"), looks.materials("studio"), looks.sky(rng, "studio"))
     return Street(scene, tuple(_view(rng, half) for _ in range(views)), float(rng.uniform(0.85, 1.25)))
