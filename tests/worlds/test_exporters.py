@@ -172,7 +172,7 @@ def test_a_finished_world_replaces_the_old_one_and_stale_parts(tmp_path: Path) -
     (stale / "labels" / "99999.png").touch()
     render_world("gta", out, replace(TINY, gta=GtaSettings(streets=1, views=1)), workers=1)
     assert sorted(content(out)) == ["images/00001.png", "labels/00001.png"]
-    assert not stale.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["gta"]
 
 
 def test_a_killed_render_leaves_no_data_set(tmp_path: Path) -> None:

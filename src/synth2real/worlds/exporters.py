@@ -154,7 +154,9 @@ def render_world(world: WorldName, out: Path, settings: WorldSettings, *, worker
         workers: processes; 0 or 1 renders in this one. They do not change the bytes.
     """
     partial_out = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial_out, ignore_errors=True)
+    old = out.with_name(f".{out.name}.old")
+    for left_over in (partial_out, old):
+        shutil.rmtree(left_over, ignore_errors=True)
     partial_out.mkdir(parents=True)
     jobs = _jobs(world, settings)
     render_one = partial(_render_job, root=partial_out, settings=settings)
@@ -162,8 +164,9 @@ def render_world(world: WorldName, out: Path, settings: WorldSettings, *, worker
     if world == "veis":
         _write_coco(partial_out, objects, settings)
     if out.exists():
-        shutil.rmtree(out)
+        out.replace(old)  # a half-deleted world must not keep its name either
     partial_out.replace(out)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _jobs(world: WorldName, settings: WorldSettings) -> list[_Job]:
