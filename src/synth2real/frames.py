@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -105,6 +105,19 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
+_PNG: Final = (
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB),
+)
+"""Half the time of OpenCV's defaults, for files a tenth larger."""
+
+
+def write_png(path: Path, pixels: UInt8[np.ndarray, "height width *channels"] | UInt16[np.ndarray, "height width"]) -> None:
+    """Writes an RGB image or a map of any ids as PNG, lossless."""
+    _encode(path, ".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels, _PNG)
+
+
 def _encode(path: Path, suffix: str, pixels: np.ndarray, parameters: Sequence[int]) -> None:
     done, encoded = cv2.imencode(suffix, pixels, list(parameters))
     if not done:
@@ -113,12 +126,11 @@ def _encode(path: Path, suffix: str, pixels: np.ndarray, parameters: Sequence[in
 
 
 def write_image(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
-    """Writes an RGB image: as PNG (lossless, lightly compressed) or, by the suffix, as JPEG of quality 95."""
-    bgr = np.ascontiguousarray(image[..., ::-1])
+    """Writes an RGB image: as PNG (lossless) or, by the suffix, as JPEG of quality 95."""
     if path.suffix == ".png":
-        _encode(path, ".png", bgr, (cv2.IMWRITE_PNG_COMPRESSION, 1))
+        write_png(path, image)
     else:
-        _encode(path, ".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, 95))
+        _encode(path, ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, 95))
 
 
 def write_label(path: Path, label_ids: UInt8[np.ndarray, "height width"]) -> None:
@@ -129,12 +141,12 @@ def write_label(path: Path, label_ids: UInt8[np.ndarray, "height width"]) -> Non
     """
     if label_ids.size and int(label_ids.max()) >= NUM_LABEL_IDS:
         raise FrameError(f"{path}: label ids are 0..{NUM_LABEL_IDS - 1}, found {int(label_ids.max())}.")
-    _encode(path, ".png", label_ids, (cv2.IMWRITE_PNG_COMPRESSION, 3))
+    write_png(path, label_ids)
 
 
 def write_instances(path: Path, instance_ids: UInt16[np.ndarray, "height width"]) -> None:
     """Writes a map of Cityscapes instance ids as 16-bit PNG."""
-    _encode(path, ".png", instance_ids, (cv2.IMWRITE_PNG_COMPRESSION, 3))
+    write_png(path, instance_ids)
 
 
 def write_frames(root: Path, frames: Iterable[Frame]) -> None:
