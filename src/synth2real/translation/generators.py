@@ -1,7 +1,7 @@
 """The ResNet generator of CycleGAN: an image in, an image of the same size out."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 STRIDE = 4
 """The residual blocks work at a quarter of the image's height and width."""
-MINIMUM_SIZE = 8
+MINIMUM_SIZE: Final = 8
 """Below this, reflection padding has nothing to reflect."""
 
 
@@ -26,14 +26,19 @@ class GeneratorSettings:
     """``transposed`` convolutions as in the paper, or bilinear ``resize`` and convolution (Odena et al., "Deconvolution and
     Checkerboard Artifacts", Distill 2016)."""
     residual: bool
-    """Whether the network gives a change that is added to the image (Shen & Liu, "Learning Residual Images for Face Attribute
-    Manipulation", CVPR 2017), so that an untrained one keeps it; not in the CycleGAN paper."""
+    """Whether the network gives a change that is added to the image before the final tanh, and starts from none, so that an
+    untrained translator keeps its input (Shen & Liu, "Learning Residual Images for Face Attribute Manipulation", CVPR 2017). Not in
+    the CycleGAN paper; it spares a short training from first learning to copy."""
 
     def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError(f"width must be at least 1, got {self.width}")
         if self.blocks < 0:
             raise ValueError(f"blocks must be at least 0, got {self.blocks}")
+
+
+_ALMOST_ONE: Final = 0.98
+"""Images are scaled by it before the inverse tanh, which is infinite at 1."""
 
 
 class InstanceNorm(nn.Module):
@@ -119,7 +124,7 @@ class ResnetGenerator(nn.Module):
         padded = F.pad(images, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
         change = self.layers(padded)[..., :height, :width]
         if self.residual:
-            return torch.clamp(images + change, -1, 1)
+            change = change + torch.atanh(_ALMOST_ONE * images)
         return torch.tanh(change)
 
 
