@@ -27,8 +27,8 @@ class GeneratorSettings:
     Checkerboard Artifacts", Distill 2016)."""
     residual: bool
     """Whether the network gives a change that is added to the image before the final tanh, and starts from none, so that an
-    untrained translator keeps its input (Shen & Liu, "Learning Residual Images for Face Attribute Manipulation", CVPR 2017). Not in
-    the CycleGAN paper; it spares a short training from first learning to copy."""
+    untrained translator keeps its input (Shen & Liu, "Learning Residual Images for Face Attribute Manipulation", CVPR 2017).
+    Not in the CycleGAN paper; it spares a short training from first learning to copy."""
 
     def __post_init__(self) -> None:
         if self.width < 1:
