@@ -78,8 +78,22 @@ def test_an_images_translation_does_not_depend_on_the_rest_of_its_batch() -> Non
 
 def test_an_untrained_residual_generator_keeps_the_image() -> None:
     images = torch.rand(1, 3, 16, 16) * 2 - 1
-    torch.testing.assert_close(_generator(residual=True)(images), images)
+    torch.testing.assert_close(_generator(residual=True)(images), 0.98 * images)
     assert not np.allclose(_generator(residual=False)(images).detach().numpy(), images.numpy())
+
+
+def test_a_residual_generator_learns_at_black_and_white_too() -> None:
+    """A sum that is clamped has no gradient where it starts, at the ends of the range."""
+    generator = _generator(residual=True)
+    images = torch.ones(1, 3, 32, 32)
+    images[..., :16] = -1.0
+    for left in (0, 16):
+        generator.zero_grad()
+        generator(images)[..., left : left + 16].sum().backward()
+        last = next(reversed([module for module in generator.modules() if isinstance(module, torch.nn.Conv2d)]))
+        assert last.bias is not None
+        assert last.bias.grad is not None
+        assert last.bias.grad.abs().min() > 1
 
 
 def test_tiny_images_are_refused() -> None:
