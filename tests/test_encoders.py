@@ -13,7 +13,7 @@ def test_offline_weights_fit_every_tensor() -> None:
     wanted = create_model(OFFLINE_ENCODER).state_dict()
     state = offline_state_dict()
     assert {name: tensor.shape for name, tensor in state.items()} == {name: tensor.shape for name, tensor in wanted.items()}
-    assert all((state[name] > 0).all() for name in state if name.endswith("running_var"))
+    assert all((state[name] >= 0).all() for name in state if name.endswith("running_var"))
 
 
 def test_offline_weights_stand_in_the_right_places() -> None:
