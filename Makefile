@@ -39,7 +39,7 @@ test: check ## All checks and all tests, with two whole runs of the ci preset
 	pytest
 
 .PHONY: bench
-bench: setup ## Measure the speed of rendering and training
+bench: setup ## Measure the speed of rendering
 	for benchmark in benchmarks/*.py; do python $$benchmark || exit 1; done
 
 .PHONY: lock
