@@ -13,7 +13,7 @@ help: ## Say what there is
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; call make with PYTHON=python3.12, say")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.txt)"
-	$(BIN)/uv pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.txt
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 

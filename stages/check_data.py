@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import tyro
-
-from synth2real.datasets.statistics import check_data
-from synth2real.params import read_params
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
+from synth2real.statistics import check_data
 
 
 def main(source: Path, target: Path, target_annotations: Path, instances: Path, out: Path) -> None:
@@ -18,8 +17,9 @@ def main(source: Path, target: Path, target_annotations: Path, instances: Path, 
         instances: Frame set with images, labels and instance ids.
         out: JSON file of statistics.
     """
-    check_data(source, target, target_annotations, instances, out, workers=int(read_params()["hardware"]["workers"]))
+    workers = read_section("hardware", HardwareSettings).workers
+    check_data(source, target, target_annotations, instances, out, workers=workers)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

@@ -3,11 +3,10 @@
 import json
 from pathlib import Path
 
-import tyro
-
 from synth2real.evaluation import EvaluationSettings, evaluate
 from synth2real.frames import write_text
-from synth2real.params import read_params, read_section
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
 
 
 def main(annotations: Path, semantics: Path, out: Path, fused: Path | None = None) -> None:
@@ -20,15 +19,10 @@ def main(annotations: Path, semantics: Path, out: Path, fused: Path | None = Non
         fused: Frame set with fused label ids of the same frames.
     """
     predictions = {"unfused": semantics} | ({"fused": fused} if fused else {})
-    workers = int(read_params()["hardware"]["workers"])
-    scores = evaluate(
-        annotations,
-        predictions,
-        read_section("evaluation", EvaluationSettings),
-        workers=workers,
-    )
+    workers = read_section("hardware", HardwareSettings).workers
+    scores = evaluate(annotations, predictions, read_section("evaluation", EvaluationSettings), workers=workers)
     write_text(out, json.dumps(scores, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

@@ -3,15 +3,13 @@
 import json
 from pathlib import Path
 
-import tyro
-
 from synth2real.frames import read_frames, write_text
+from synth2real.hardware import HardwareSettings
 from synth2real.instances.evaluate import evaluate_detector
 from synth2real.instances.mask_rcnn import load_detector
 from synth2real.instances.predict import PredictionSettings
 from synth2real.instances.train import InstanceSettings
-from synth2real.params import read_section
-from synth2real.training import HardwareSettings
+from synth2real.params import read_section, run
 
 
 def main(instances: Path, model: Path, out: Path) -> None:
@@ -35,4 +33,4 @@ def main(instances: Path, model: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import tyro
-
 from synth2real.fusion import FusionSettings, fuse_frames
-from synth2real.params import read_params, read_section
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
 
 
 def main(semantics: Path, instances: Path, out: Path) -> None:
@@ -16,9 +15,9 @@ def main(semantics: Path, instances: Path, out: Path) -> None:
         instances: Frame set with detections of the same frames.
         out: Frame set with fused label ids and instance ids.
     """
-    workers = int(read_params()["hardware"]["workers"])
+    workers = read_section("hardware", HardwareSettings).workers
     fuse_frames(semantics, instances, out, read_section("fusion", FusionSettings), workers=workers)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

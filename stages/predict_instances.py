@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import tyro
-
 from synth2real.frames import read_frames
+from synth2real.hardware import HardwareSettings
 from synth2real.instances.mask_rcnn import load_detector
 from synth2real.instances.predict import PredictionSettings, predict_frames
-from synth2real.params import read_section
-from synth2real.training import HardwareSettings
+from synth2real.params import read_section, run
 
 
 def main(images: Path, model: Path, out: Path, splits: tuple[str, ...] = ()) -> None:
@@ -33,4 +31,4 @@ def main(images: Path, model: Path, out: Path, splits: tuple[str, ...] = ()) -> 
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

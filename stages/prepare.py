@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Final, Literal
 
-import tyro
-
 from synth2real.datasets.preparation import PreparationSettings, prepare
-from synth2real.params import read_params, read_section
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
 
 Needs = Literal["images", "labels", "instances"]
 NEEDS: Final[dict[str, Needs]] = {"source": "labels", "instances": "instances"}
@@ -24,9 +23,9 @@ def main(role: str, out: Path, annotations_out: Path | None = None) -> None:
     if (role == "target") != (annotations_out is not None):
         raise SystemExit("--annotations-out belongs to --role target, and must be there: training must never see target labels.")
     settings = read_section(f"prepare.{role}", PreparationSettings)
-    workers = int(read_params()["hardware"]["workers"])
+    workers = read_section("hardware", HardwareSettings).workers
     prepare(settings, out, annotations_out, needs=NEEDS.get(role, "images"), workers=workers)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

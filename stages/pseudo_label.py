@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-import tyro
-
 from synth2real.frames import write_text
-from synth2real.params import read_params
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
 from synth2real.pseudo_labels import pseudo_label_frames
 
 
@@ -18,10 +17,10 @@ def main(fused: Path, out: Path, statistics: Path) -> None:
         out: Frame set with pseudo-labels.
         statistics: JSON file with the share of pixels kept and the classes' shares, in %.
     """
-    workers = int(read_params()["hardware"]["workers"])
+    workers = read_section("hardware", HardwareSettings).workers
     shares = pseudo_label_frames(fused, out, workers=workers)
     write_text(statistics, json.dumps(shares, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

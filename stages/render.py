@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import tyro
-
-from synth2real.params import read_params, read_section
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
 from synth2real.worlds.exporters import WorldName, WorldSettings, render_world
 
 
@@ -15,9 +14,9 @@ def main(world: WorldName, out: Path) -> None:
         world: gta, cityscapes or veis.
         out: Folder of the data set; replaced when the new one is whole.
     """
-    workers = int(read_params()["hardware"]["workers"])
+    workers = read_section("hardware", HardwareSettings).workers
     render_world(world, out, read_section("worlds", WorldSettings), workers=workers)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import tyro
-
-from synth2real.params import read_params, read_section
+from synth2real.params import read_params, read_section, run
 from synth2real.report.page import ReportSettings, ReportSources, write_report
 
 
@@ -57,4 +55,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

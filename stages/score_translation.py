@@ -3,12 +3,10 @@
 import json
 from pathlib import Path
 
-import tyro
-
 from synth2real.frames import write_image, write_text
-from synth2real.params import read_section
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
 from synth2real.segmentation.predict import load_predictor
-from synth2real.training import HardwareSettings
 from synth2real.translation.samples import sheet
 from synth2real.translation.scores import TranslationScoreSettings, chosen_sets, picture_rows, score_translation
 
@@ -33,4 +31,4 @@ def main(source: Path, translated: Path, target: Path, segmenter: Path, out: Pat
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

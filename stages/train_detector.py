@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import tyro
-
 from synth2real.frames import read_frames
+from synth2real.hardware import HardwareSettings
 from synth2real.instances.mask_rcnn import save_detector
 from synth2real.instances.train import InstanceSettings, train_detector
-from synth2real.params import read_section
-from synth2real.training import HardwareSettings, resume_folder
+from synth2real.params import read_section, run
+from synth2real.training import resume_folder
 
 
 def main(instances: Path, out: Path, curves: Path) -> None:
@@ -31,4 +30,4 @@ def main(instances: Path, out: Path, curves: Path) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

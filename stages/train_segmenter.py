@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import tyro
-
-from synth2real.params import read_section
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
 from synth2real.segmentation.train import SegmentationSettings, train_segmenter
-from synth2real.training import HardwareSettings
 
 
 def main(images: tuple[Path, ...], labels: tuple[Path, ...], out: Path, curves: Path) -> None:
@@ -23,4 +21,4 @@ def main(images: tuple[Path, ...], labels: tuple[Path, ...], out: Path, curves: 
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import tyro
-
-from synth2real.params import read_section
-from synth2real.training import HardwareSettings, inference_device
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
+from synth2real.training import inference_device
 from synth2real.translation.cyclegan import TranslationSettings, load_generators, train_translator
 from synth2real.translation.samples import write_samples
 
@@ -27,4 +26,4 @@ def main(source: Path, target: Path, out: Path, curves: Path, samples: Path) -> 
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

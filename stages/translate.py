@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import tyro
-
-from synth2real.params import read_section
-from synth2real.training import HardwareSettings
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
 from synth2real.translation.translate import translate_frames
 
 
@@ -21,4 +19,4 @@ def main(source: Path, model: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

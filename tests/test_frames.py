@@ -18,7 +18,6 @@ from synth2real.frames import (
     FRAMES_FILE,
     Frame,
     FrameError,
-    atomic_path,
     map_frames,
     read_encoded,
     read_frames,
@@ -250,16 +249,6 @@ def test_a_killed_write_leaves_old_or_nothing(tmp_path: Path, old: bytes | None)
     done = subprocess.run([sys.executable, "-c", program], check=False)
     assert done.returncode == -signal.SIGKILL
     assert (path.read_bytes() if path.exists() else None) == old
-
-
-def test_a_failed_block_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "file.txt"
-    path.write_text("old")
-    with pytest.raises(RuntimeError, match="stop"), atomic_path(path) as temporary:  # noqa: PT012
-        temporary.write_text("half")
-        raise RuntimeError("stop")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,18 @@
-"""params.yaml: values as YAML 1.2, and errors that name the dotted path, the finding and what is allowed."""
+"""params.yaml: values as YAML 1.2, and errors that name the dotted path, the finding and what is allowed; how stages end."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from synth2real.hardware import HardwareSettings
 from synth2real.params import ParamsError, read_params, read_section
+
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,3 +78,64 @@ def test_a_missing_or_empty_file_is_named(tmp_path: Path) -> None:
 def test_numbers_are_read_as_yaml_1_2(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("a: 2e-4\nb: 010\nc: no\nd: 12:30\n")
     assert read_params(tmp_path / "params.yaml") == {"a": 0.0002, "b": 10, "c": "no", "d": "12:30"}
+
+
+def _fuse(folder: Path, params: str, *extra: str) -> subprocess.CompletedProcess[str]:
+    """Runs a real stage in a folder that has nothing but a params file."""
+    (folder / "params.yaml").write_text(params)
+    paths = ("--semantics", "semantics", "--instances", "instances", "--out", "out")
+    command = [sys.executable, str(ROOT / "stages" / "fuse.py"), *paths, *extra]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+_HARDWARE = "hardware: {accelerator: cpu, devices: 1, precision: 32-true, workers: 0}\n"
+_FUSION = "fusion: {score_threshold: 0.5}\n"
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            _HARDWARE + _FUSION,
+            "semantics: no frames.csv, so this is no finished frame set. Run the stage that makes it (dvc repro).\n",
+        ),
+        (
+            _HARDWARE.replace("workers: 0", "workers: -1") + _FUSION,
+            "params.yaml:\n  hardware: Value error, workers must be at least 0, got -1, found",
+        ),
+        (_FUSION, "params.yaml: no section 'hardware'.\n"),
+    ],
+)
+def test_a_stage_ends_an_expected_fault_with_its_message_alone(tmp_path: Path, params: str, message: str) -> None:
+    done = _fuse(tmp_path, params)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(message)
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:
+    """A file that is in the way where a folder belongs is no fault that the project foresees."""
+    for name in ("semantics", "instances"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "semantics" / "frames.csv").write_bytes(b"\xff\xfe not UTF-8")
+    done = _fuse(tmp_path, _HARDWARE + _FUSION)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "UnicodeDecodeError" in done.stderr
+
+
+def test_a_stage_refuses_unknown_options_and_shows_help(tmp_path: Path) -> None:
+    assert _fuse(tmp_path, "", "--unknown", "1").returncode == 2
+    shown = _fuse(tmp_path, "", "--help")
+    assert shown.returncode == 0
+    assert "Pastes detected instances over a semantic prediction" in shown.stdout
+
+
+@pytest.mark.parametrize(("key", "value"), [("devices", 0), ("workers", -1)])
+def test_hardware_out_of_range_is_refused(key: str, value: int) -> None:
+    good = {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 0}
+    HardwareSettings(**good)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=f"{key} must be at least"):
+        HardwareSettings(**good | {key: value})  # type: ignore[arg-type]

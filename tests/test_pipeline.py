@@ -10,7 +10,7 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from synth2real.pipeline import import_closure, stage_code
+from synth2real.pipeline import import_closure, main, stage_code, whole_folders
 
 ROOT = Path(__file__).parents[1]
 SECRET = "data/prepared/target_annotations"
@@ -37,7 +37,7 @@ def _tree_with(params: Mapping[str, object], folder: Path) -> Path:
 
 def test_each_stage_lists_exactly_the_code_that_it_imports(document: dict[str, Any]) -> None:
     for code in stage_code(document, ROOT):
-        assert code.listed == code.imported, code.stage
+        assert code.listed == code.needed, code.stage
 
 
 def test_import_closure_equals_what_python_really_loads(document: dict[str, Any]) -> None:
@@ -57,6 +57,60 @@ def test_import_closure_equals_what_python_really_loads(document: dict[str, Any]
         ).stdout.split()  # fmt: skip
         loaded = {Path(path).resolve().relative_to(ROOT).as_posix() for path in shown if not path.endswith("__init__.py")}
         assert loaded == import_closure(ROOT / script, ROOT)
+
+
+def _package(folder: Path) -> Path:
+    """A repository with one stage, which imports all of the folder ``looks`` with its subfolder, and one of the two ``steps``."""
+    files = {
+        "dvc.yaml": (
+            "# Kept.\nstages:\n  draw:\n    cmd: python stages/draw.py\n    deps:\n"
+            "      - stages/draw.py\n      - src/synth2real/steps\n      - data/raw\n"
+        ),
+        "stages/draw.py": "from synth2real.looks import camera\nfrom synth2real.steps.one import f\n",
+        "src/synth2real/__init__.py": "",
+        "src/synth2real/looks/__init__.py": "",
+        "src/synth2real/looks/camera.py": "from synth2real.looks.lenses.wide import f\n",
+        "src/synth2real/looks/lenses/__init__.py": "",
+        "src/synth2real/looks/lenses/wide.py": "",
+        "src/synth2real/steps/__init__.py": "",
+        "src/synth2real/steps/one.py": "",
+        "src/synth2real/steps/two.py": "",
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_a_folder_is_listed_where_all_of_it_is_imported(tmp_path: Path) -> None:
+    root = _package(tmp_path)
+    assert whole_folders(import_closure(root / "stages/draw.py", root), root) == {
+        "src/synth2real/looks",
+        "src/synth2real/steps/one.py",
+    }
+    (root / "src/synth2real/looks/unused.py").write_text("")
+    assert whole_folders(import_closure(root / "stages/draw.py", root), root) == {
+        "src/synth2real/looks/camera.py",
+        "src/synth2real/looks/lenses",
+        "src/synth2real/steps/one.py",
+    }
+
+
+def test_write_mends_the_lists_and_keeps_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(_package(tmp_path))
+    before = Path("dvc.yaml").read_text()
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    shown = "draw: + src/synth2real/looks\ndraw: + src/synth2real/steps/one.py\ndraw: - src/synth2real/steps\n"
+    assert capsys.readouterr().out == shown
+    assert Path("dvc.yaml").read_text() == before
+    main(write=True)
+    code = "src/synth2real/looks\n      - src/synth2real/steps/one.py"
+    assert Path("dvc.yaml").read_text() == before.replace("src/synth2real/steps", code)
+    with pytest.raises(SystemExit, match="0"):
+        main()
 
 
 def test_package_init_files_hold_only_a_docstring() -> None:

@@ -158,7 +158,7 @@ def test_what_does_not_fit_leaves_the_file_as_it_was(project: Path, name: str, a
 
 
 def test_the_missing_preset_names_those_that_are_there(project: Path) -> None:
-    with pytest.raises(SystemExit, match=r"presets/cj\.yaml: no such preset; there are: ci, wrong"):
+    with pytest.raises(PresetError, match=r"presets/cj\.yaml: no such preset; there are: ci, wrong"):
         main("cj")
 
 

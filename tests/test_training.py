@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from synth2real.hardware import HardwareSettings
 from synth2real.training import (
-    HardwareSettings,
     ModelFileError,
     Schedule,
     TrainingError,

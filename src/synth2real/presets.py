@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from synth2real.frames import write_text
-from synth2real.params import PARAMS_FILE
+from synth2real.params import PARAMS_FILE, run
 
 PRESETS_FOLDER = Path("presets")
 _COMMAND = "python -m synth2real.presets"
@@ -193,10 +193,7 @@ def main(
         return
     if not name:
         tyro.cli(main, args=["--help"], prog=_COMMAND)
-    try:
-        changes = apply_preset(name, assignments)
-    except PresetError as error:
-        raise SystemExit(str(error)) from None
+    changes = apply_preset(name, assignments)
     for change in changes:
         print(f"{change.key}: {change.old} -> {change.new}")
     if not changes:
@@ -204,4 +201,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main, prog=_COMMAND)
+    run(main, _COMMAND)

@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -35,6 +35,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from synth2real.frames import write_bytes, write_text
+from synth2real.hardware import HardwareSettings
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -68,23 +69,6 @@ class Schedule:
     def steps(self) -> int:
         """Steps of the whole training."""
         return self.epochs * self.steps_per_epoch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HardwareSettings:
-    """On what to run: never part of a stage's identity."""
-
-    accelerator: Literal["auto", "cpu", "gpu", "mps"]
-    devices: int
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"]
-    workers: int
-    """Processes that load and prepare data."""
-
-    def __post_init__(self) -> None:
-        if self.devices < 1:
-            raise ValueError(f"devices must be at least 1, got {self.devices}")
-        if self.workers < 0:
-            raise ValueError(f"workers must be at least 0, got {self.workers}")
 
 
 def inference_device(hardware: HardwareSettings) -> torch.device:

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from synth2real.frames import Frame, FrameSet, read_frames, write_frames, write_image, write_instances
+from synth2real.hardware import HardwareSettings
 from synth2real.instances.data import AugmentationSettings
 from synth2real.instances.mask_rcnn import NetworkSettings
 from synth2real.instances.predict import PredictionSettings
 from synth2real.instances.train import InstanceSettings, OptimizerSettings
-from synth2real.training import HardwareSettings, Schedule
+from synth2real.training import Schedule
 
 ShapesWriter = Callable[..., FrameSet]
 

@@ -13,12 +13,13 @@ import torch
 
 from synth2real.detections import read_detections
 from synth2real.frames import FrameError, FrameSet, read_frames
+from synth2real.hardware import HardwareSettings
 from synth2real.instances.data import instances_of
 from synth2real.instances.evaluate import average_precision, evaluate_detector
 from synth2real.instances.mask_rcnn import build_detector
 from synth2real.instances.predict import PredictionSettings, detect, predict_frames
 from synth2real.instances.train import InstanceSettings, train_detector
-from synth2real.training import HardwareSettings, Schedule
+from synth2real.training import Schedule
 
 ShapesWriter = Callable[..., FrameSet]
 

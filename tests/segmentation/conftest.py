@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from synth2real.frames import Frame, write_frames, write_image, write_label
+from synth2real.hardware import HardwareSettings
 from synth2real.label_space import PALETTE
 from synth2real.segmentation.augmentation import AugmentationSettings
 from synth2real.segmentation.networks import NetworkSettings
 from synth2real.segmentation.train import OptimizerSettings, SegmentationSettings
-from synth2real.training import HardwareSettings, Schedule
+from synth2real.training import Schedule
 
 LABEL_IDS = np.array([7, 8, 11, 21, 23, 24, 26, 0], np.uint8)
 

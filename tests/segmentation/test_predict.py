@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from synth2real.frames import FrameError, read_frames
+from synth2real.hardware import HardwareSettings
 from synth2real.label_space import TRAIN_ID_TO_LABEL_ID
 from synth2real.segmentation.networks import Segmenter
 from synth2real.segmentation.predict import SemanticPredictionSettings, load_predictor, predict_frames
 from synth2real.segmentation.train import MODEL_KIND, SegmentationSettings
-from synth2real.training import HardwareSettings, ModelFileError, save_model
+from synth2real.training import ModelFileError, save_model
 
 
 @pytest.fixture

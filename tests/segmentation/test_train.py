@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from synth2real.frames import read_frames
+from synth2real.hardware import HardwareSettings
 from synth2real.label_space import LABEL_ID_TO_TRAIN_ID
 from synth2real.segmentation.augmentation import AugmentationSettings
 from synth2real.segmentation.networks import Segmenter
@@ -19,7 +20,6 @@ from synth2real.segmentation.train import (
     train_segmenter,
     weighted_cross_entropy,
 )
-from synth2real.training import HardwareSettings
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from synth2real.frames import Frame, FrameError, read_frames, read_image, write_frames, write_image
-from synth2real.training import HardwareSettings, ModelFileError, Schedule, save_model
+from synth2real.hardware import HardwareSettings
+from synth2real.training import ModelFileError, Schedule, save_model
 from synth2real.translation import translate
 from synth2real.translation.cyclegan import (
     CycleGAN,

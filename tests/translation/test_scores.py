@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synth2real.frames import Frame, FrameError, FrameSet, read_frames, write_frames, write_image, write_label
-from synth2real.training import HardwareSettings
+from synth2real.hardware import HardwareSettings
 from synth2real.translation.samples import sheet
 from synth2real.translation.scores import (
     TranslationScoreSettings,

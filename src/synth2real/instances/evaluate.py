@@ -18,11 +18,11 @@ from torchvision.models.detection import MaskRCNN
 
 from synth2real.detections import Detection, encode_masks
 from synth2real.frames import FrameSet
+from synth2real.hardware import HardwareSettings
 from synth2real.instances.data import Instances, instances_of
 from synth2real.instances.mask_rcnn import NetworkSettings, build_detector
 from synth2real.instances.predict import PredictionSettings, detect
 from synth2real.label_space import VEIS_LABELS
-from synth2real.training import HardwareSettings
 
 _UNTRAINED_SEED: Final = 0
 

@@ -29,7 +29,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from synth2real.encoders import load_encoder_weights
+from synth2real.encoders import EncoderError, load_encoder_weights
 from synth2real.label_space import VEIS_LABELS
 from synth2real.training import load_model, save_model
 
@@ -107,7 +107,7 @@ class _Pyramid(nn.Module):
         super().__init__()
         reductions = _feature_info(timm.create_model(settings.backbone, features_only=True)).reduction()
         if not set(settings.strides) <= set(reductions):
-            raise ValueError(f"backbone {settings.backbone} has feature maps of strides {reductions}, not {settings.strides}")
+            raise EncoderError(f"backbone {settings.backbone} has feature maps of strides {reductions}, not {settings.strides}")
         levels = [reductions.index(stride) for stride in settings.strides]
         body = timm.create_model(settings.backbone, features_only=True, out_indices=levels)
         widths = _feature_info(body).channels()

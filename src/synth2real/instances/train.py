@@ -12,9 +12,10 @@ from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
 from synth2real.frames import FrameSet
+from synth2real.hardware import HardwareSettings
 from synth2real.instances.data import AugmentationSettings, InstanceSamples, Sample
 from synth2real.instances.mask_rcnn import NetworkSettings, build_detector
-from synth2real.training import HardwareSettings, Schedule, fit, seed_of
+from synth2real.training import Schedule, fit, seed_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,12 @@ from jaxtyping import UInt8
 from torch.nn import functional as F
 
 from synth2real.frames import Frame, FrameSet, map_frames, read_frames, write_frames, write_label
+from synth2real.hardware import HardwareSettings
 from synth2real.label_space import TRAIN_ID_TO_LABEL_ID
 from synth2real.segmentation.data import resize_image
 from synth2real.segmentation.networks import NetworkSettings, Segmenter
 from synth2real.segmentation.train import MODEL_KIND
-from synth2real.training import HardwareSettings, inference_device, load_model
+from synth2real.training import inference_device, load_model
 
 Predictor = Callable[[UInt8[np.ndarray, "height width 3"]], UInt8[np.ndarray, "height width"]]
 
@@ -78,7 +79,7 @@ def predict_frames(
     Args:
         images: Frame set with ``images/``.
         model: Model file of a segmenter.
-        splits: Which splits to predict.
+        splits: Which splits to take; all if none is named.
         out: Where the predictions go.
         settings: The section ``predict_semantics``.
         hardware: The section ``hardware``.
@@ -88,7 +89,8 @@ def predict_frames(
         ModelFileError: If the model file is missing, damaged or of another kind.
     """
     frame_set = read_frames(images)
-    frames = [frame for split in splits for frame in frame_set.split(split).frames]
+    chosen = [frame_set.split(split) for split in splits] or [frame_set]
+    frames = [frame for part in chosen for frame in part.frames]
     predictor = load_predictor(model, hardware, flip=settings.flip)
 
     with ThreadPoolExecutor(2) as pool:  # decoding and encoding PNG overlap with the network

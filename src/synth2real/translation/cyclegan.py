@@ -19,7 +19,8 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 
 from synth2real.frames import read_frames
-from synth2real.training import HardwareSettings, ModelFileError, Schedule, fit, load_model, resume_folder, save_model
+from synth2real.hardware import HardwareSettings
+from synth2real.training import ModelFileError, Schedule, fit, load_model, resume_folder, save_model
 from synth2real.translation.data import Crops, CropSettings, UnpairedCrops
 from synth2real.translation.discriminators import DiscriminatorSettings, PatchDiscriminator
 from synth2real.translation.generators import GeneratorSettings, ResnetGenerator

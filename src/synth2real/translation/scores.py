@@ -18,8 +18,9 @@ from torch import nn
 
 from synth2real.encoders import OFFLINE_ENCODER, load_encoder_weights
 from synth2real.frames import FrameError, FrameSet, read_frames
+from synth2real.hardware import HardwareSettings
 from synth2real.label_space import IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES
-from synth2real.training import HardwareSettings, inference_device
+from synth2real.training import inference_device
 from synth2real.translation.data import evenly_spread, resize, to_tensor
 
 _PIXELS = 32

@@ -11,7 +11,8 @@ from jaxtyping import UInt8
 from rich.progress import track
 
 from synth2real.frames import FRAMES_FILE, Frame, read_frames, write_frames, write_image
-from synth2real.training import HardwareSettings, inference_device, resume_folder
+from synth2real.hardware import HardwareSettings
+from synth2real.training import inference_device, resume_folder
 from synth2real.translation.cyclegan import load_generators
 from synth2real.translation.data import to_image, to_tensor
 from synth2real.translation.generators import ResnetGenerator

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synth2real.datasets.statistics import check_data
 from synth2real.frames import (
     FRAMES_FILE,
     Frame,
@@ -18,9 +17,10 @@ from synth2real.frames import (
     write_instances,
     write_label,
 )
+from synth2real.statistics import check_data
 
 HEIGHT, WIDTH = 8, 10
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SETS = ("source", "target", "target_annotations", "instances")
 
 
@@ -174,7 +174,7 @@ def test_label_values_are_checked(data: Path) -> None:
 
 
 def test_the_stage_writes_the_metric(data: Path) -> None:
-    (data / "params.yaml").write_text("hardware: {workers: 1}\n")
+    (data / "params.yaml").write_text("hardware: {accelerator: cpu, devices: 1, precision: 32-true, workers: 1}\n")
     arguments = [argument for name in SETS for argument in (f"--{name.replace('_', '-')}", name)]
     command = [sys.executable, str(ROOT / "stages" / "check_data.py"), *arguments, "--out", "metrics/data.json"]
     done = subprocess.run(command, cwd=data, check=False, capture_output=True, text=True)
