@@ -3,25 +3,28 @@
 import json
 from pathlib import Path
 
-from synth2real.evaluation import EvaluationSettings, evaluate
+from synth2real.evaluation.counts import write_pixel_counts
+from synth2real.evaluation.evaluate import EvaluationSettings, evaluate
 from synth2real.frames import write_text
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
 
 
-def main(annotations: Path, semantics: Path, out: Path, fused: Path | None = None) -> None:
-    """Writes mIoU, pixel accuracy and per-class IoU as JSON.
+def main(annotations: Path, semantics: Path, out: Path, counts: Path, fused: Path | None = None) -> None:
+    """Writes IoU, iIoU, pixel accuracy and boundary F-score with intervals as JSON, and each frame's confusion matrix.
 
     Args:
         annotations: Frame set with the target's annotated label ids.
         semantics: Frame set with predicted label ids.
         out: JSON file with the scores, in %.
+        counts: NPZ file with the pixels of each annotated and predicted label id, frame by frame.
         fused: Frame set with fused label ids of the same frames.
     """
     predictions = {"unfused": semantics} | ({"fused": fused} if fused else {})
     workers = read_section("hardware", HardwareSettings).workers
-    scores = evaluate(annotations, predictions, read_section("evaluation", EvaluationSettings), workers=workers)
-    write_text(out, json.dumps(scores, indent=2) + "\n")
+    evaluation = evaluate(annotations, predictions, read_section("evaluation", EvaluationSettings), workers=workers)
+    write_pixel_counts(counts, evaluation.frame_ids, evaluation.pixels)
+    write_text(out, json.dumps(evaluation.scores, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from synth2real.pipeline import import_closure, main, stage_code, whole_folders
 
 ROOT = Path(__file__).parents[1]
 SECRET = "data/prepared/target_annotations"
-MAY_SEE_ANNOTATIONS = {"check_data", "evaluate", "report", "train_oracle", "predict_semantics@oracle", "fuse@oracle"}
+MAY_SEE_ANNOTATIONS = {"check_data", "evaluate", "compare", "report", "train_oracle", "predict_semantics@oracle", "fuse@oracle"}
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_no_target_annotation_reaches_training(tmp_path: Path) -> None:
     """Walks the real graph, with the oracle switched on."""
     oracle = {"oracle": ["oracle"], "ladder": ["source_only", "adapted", "round-1", "oracle"]}
     tainted = _tainted(_tree_with(oracle, tmp_path))
-    assert {"check_data", "evaluate@adapted", "report", "train_oracle@oracle"} <= tainted
+    assert {"check_data", "evaluate@adapted", "compare", "report", "train_oracle@oracle"} <= tainted
     for name in tainted:
         assert name in MAY_SEE_ANNOTATIONS or name.startswith(("evaluate@", "train_oracle@")), name
 

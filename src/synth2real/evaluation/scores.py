@@ -1,0 +1,219 @@
+"""Scores from counts, in a chosen label space, by the official Cityscapes rules.
+
+Cordts et al., "The Cityscapes Dataset", CVPR 2016, section 4.1, as in cityscapesScripts: over all frames together,
+``IoU = TP / (TP + FP + FN)`` of each class (Everingham et al., IJCV 2015), at the annotation's own resolution, and
+``iIoU = iTP / (iTP + FP + iFN)`` of each class of things, where the pixels of each annotated instance are weighted by the class's
+average instance size over the size of the instance. Pixels whose annotated class is outside of the label space do not count at
+all; a pixel predicted as such a class is a false negative of its annotated class. A class that is neither annotated nor
+predicted has no score (NaN) and is left out of the mean; the number of those that are in it belongs beside every mean.
+
+All functions take counts with any leading axes, such as one of resamples.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from jaxtyping import Float64, Num
+from numpy.typing import ArrayLike
+
+from synth2real.evaluation.counts import FrameCounts
+from synth2real.label_space import IGNORE_INDEX, LABEL_BY_NAME, LABELS, NUM_LABEL_IDS, LabelSpace
+
+MEAN_INSTANCE_SIZE: Final[Mapping[str, float]] = {
+    "person": 3462.4756337644,
+    "rider": 3930.4788056518,
+    "car": 12794.0202738185,
+    "truck": 27855.1264367816,
+    "bus": 35732.1511111111,
+    "caravan": 36771.8241758242,
+    "trailer": 16926.9763313609,
+    "train": 67583.7075812274,
+    "motorcycle": 6298.7200839748,
+    "bicycle": 4672.3249222261,
+}
+"""Average size of an instance in pixels of Cityscapes' training frames (2048x1024), as cityscapesScripts has it. The sizes
+are not scaled to other resolutions, just as there: on smaller frames false positives weigh less, so iIoU compares at one
+resolution only."""
+
+_INSTANCE_WEIGHTS: Final = np.array([MEAN_INSTANCE_SIZE.get(label.name, 0.0) for label in LABELS])
+
+
+def _members(groups: int, group_of_item: np.ndarray) -> Num[np.ndarray, "groups items"]:
+    members: Num[np.ndarray, "groups items"] = np.equal.outer(np.arange(groups), group_of_item).astype(np.float64)
+    return members
+
+
+def _class_of_id(space: LabelSpace) -> np.ndarray:
+    """Class index of each label id; the number of classes for all that is outside."""
+    classes = space.table[:NUM_LABEL_IDS].astype(np.int64)
+    return np.where(classes == IGNORE_INDEX, len(space.class_names), classes)
+
+
+def confusion_matrix(
+    counts: Num[np.ndarray, "*frames ids ids"], space: LabelSpace
+) -> Float64[np.ndarray, "*frames classes outside"]:
+    """Counts of label ids gathered into classes: whole numbers, exact up to 2**53.
+
+    Rows are annotated classes, columns predicted ones; the last column is every prediction outside of the label space. Pixels
+    annotated outside of it are left out.
+    """
+    outside = len(space.class_names)
+    members = _members(outside + 1, _class_of_id(space))
+    confusion: Float64[np.ndarray, "*frames classes outside"] = members[:outside] @ counts @ members.T
+    return confusion
+
+
+def ious(confusion: Float64[np.ndarray, "*frames classes outside"]) -> Float64[np.ndarray, "*frames classes"]:
+    """Intersection over union of each class, in [0, 1]; NaN for a class that is neither annotated nor predicted."""
+    true_positives = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return ious_of(true_positives, confusion.sum(axis=-1), confusion[..., :-1].sum(axis=-2))
+
+
+def ious_of(
+    true_positives: Num[np.ndarray, "*frames classes"],
+    annotated: Num[np.ndarray, "*frames classes"],
+    predicted: Num[np.ndarray, "*frames classes"],
+) -> Float64[np.ndarray, "*frames classes"]:
+    """Intersection over union from the pixels of each class that are right, annotated, and predicted; NaN where none is."""
+    return _ratio(true_positives, annotated + predicted - true_positives)
+
+
+def mean_of_present(scores: Float64[np.ndarray, "*frames classes"]) -> Float64[np.ndarray, "*frames"]:
+    """The mean over the classes that have a score; NaN where none has."""
+    is_present = np.isfinite(scores)
+    return _ratio(np.where(is_present, scores, 0).sum(axis=-1), is_present.sum(axis=-1))
+
+
+def categories(space: LabelSpace) -> tuple[str, ...]:
+    """Cityscapes' categories that the space's classes fall into; none where a class spans two, as CamVid's bicyclist does."""
+    of_classes = [{LABEL_BY_NAME[member].category for member in group} for group in space.groups]
+    if any(len(found) > 1 for found in of_classes):
+        return ()
+    return tuple(dict.fromkeys(label.category for label in LABELS if {label.category} in of_classes))
+
+
+def category_ious(counts: Num[np.ndarray, "*frames ids ids"], space: LabelSpace) -> Float64[np.ndarray, "*frames categories"]:
+    """Intersection over union of each of :func:`categories`: confusions within a category are forgiven."""
+    names = categories(space)
+    category_of_class = [names.index(LABEL_BY_NAME[group[0]].category) for group in space.groups]
+    columns = _members(len(names) + 1, np.array([*category_of_class, len(names)]))
+    return ious(columns[:-1, :-1] @ confusion_matrix(counts, space) @ columns.T)
+
+
+def things(space: LabelSpace) -> tuple[str, ...]:
+    """Classes of which Cityscapes annotates instances."""
+    pairs = zip(space.class_names, space.groups, strict=True)
+    return tuple(name for name, group in pairs if all(LABEL_BY_NAME[member].is_thing for member in group))
+
+
+def instance_ious(counts: FrameCounts, space: LabelSpace) -> Float64[np.ndarray, "*frames things"]:
+    """IIoU of each of :func:`things`, in [0, 1]; NaN for a class without annotated instances and false positives.
+
+    Raises:
+        ValueError: If the counts hold no instances.
+    """
+    chosen = [space.class_names.index(name) for name in things(space)]
+    classes = _class_of_id(space)
+    rows = _members(len(space.class_names), classes)[chosen]
+    return _instance_ious(counts, rows, rows, (classes < len(space.class_names)) - rows)
+
+
+def thing_categories(space: LabelSpace) -> tuple[str, ...]:
+    """Categories all of whose labels have instances: human and vehicle."""
+    return tuple(name for name in categories(space) if all(label.is_thing for label in LABELS if label.category == name))
+
+
+def category_instance_ious(counts: FrameCounts, space: LabelSpace) -> Float64[np.ndarray, "*frames categories"]:
+    """IIoU of each of :func:`thing_categories`.
+
+    As in cityscapesScripts, predicted labels that the benchmark ignores (caravan, trailer) do count for their category here.
+
+    Raises:
+        ValueError: If the counts hold no instances.
+    """
+    columns = np.array([[label.category == name for label in LABELS] for name in thing_categories(space)], np.float64)
+    columns = columns.reshape(-1, NUM_LABEL_IDS)
+    is_valid = _class_of_id(space) < len(space.class_names)
+    return _instance_ious(counts, columns * is_valid, columns, is_valid * (1 - columns))
+
+
+def _instance_ious(
+    counts: FrameCounts,
+    annotated: Num[np.ndarray, "groups ids"],
+    predicted: Num[np.ndarray, "groups ids"],
+    others: Num[np.ndarray, "groups ids"],
+) -> Float64[np.ndarray, "*frames groups"]:
+    """IIoU of groups of label ids: of ``annotated`` instances, hit by ``predicted``, with false positives on ``others``."""
+    if counts.instances is None:
+        raise ValueError("these counts hold no instances; count with the annotation's instance ids.")
+    weighted = counts.instances * _INSTANCE_WEIGHTS[:, None]
+    hits = np.einsum("gi,...ij,gj->...g", annotated, weighted, predicted)
+    false_positives = np.einsum("gi,...ij,gj->...g", others, counts.pixels.astype(np.float64), predicted)
+    return _ratio(hits, weighted.sum(axis=-1) @ annotated.T + false_positives)
+
+
+def pixel_accuracy(confusion: Float64[np.ndarray, "*frames classes outside"]) -> Float64[np.ndarray, "*frames"]:
+    """Share of the counted pixels that are right, in [0, 1]; NaN where none is counted."""
+    return _ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
+
+
+def summarise(counts: FrameCounts, space: LabelSpace) -> dict[str, Any]:
+    """The scores that a paper's table holds, in % to two decimals; None for what has no score.
+
+    Gives the means ``miou`` and ``category_miou``, and with instances ``miiou`` and ``category_miiou``, each with the number of
+    classes in it; ``pixel_accuracy``; and ``iou``, ``category_iou``, ``iiou`` and ``category_iiou`` by name. Spaces whose classes
+    span categories have no category scores.
+
+    Args:
+        counts: Sums over frames.
+        space: What to score in.
+    """
+    confusion = confusion_matrix(counts.pixels, space)
+    measures = {"iou": ("classes_present", space.class_names, ious(confusion))}
+    if names := categories(space):
+        measures["category_iou"] = ("categories_present", names, category_ious(counts.pixels, space))
+    if counts.instances is not None:
+        measures["iiou"] = ("instance_classes_present", things(space), instance_ious(counts, space))
+        if names := thing_categories(space):
+            measures["category_iiou"] = ("instance_categories_present", names, category_instance_ious(counts, space))
+    means = {}
+    for key, (present, _, scores) in measures.items():
+        *prefix, last = key.rsplit("_", 1)
+        means["_".join((*prefix, f"m{last}"))] = percent(mean_of_present(scores))
+        means[present] = int(np.isfinite(scores).sum())
+    return {
+        **means,
+        "pixel_accuracy": percent(pixel_accuracy(confusion)),
+        **{key: by_name(names, scores) for key, (_, names, scores) in measures.items()},
+    }
+
+
+def majority(pixels: Num[np.ndarray, "ids ids"], space: LabelSpace) -> dict[str, Any]:
+    """The baseline that needs no model: ``miou`` (%) of the constant prediction that scores best, and its ``class``.
+
+    That is the class with the most annotated pixels: every other constant has a smaller IoU of its own, and zero elsewhere.
+    """
+    annotated = confusion_matrix(pixels, space).sum(axis=1)
+    best = int(annotated.argmax())
+    constant = np.zeros((len(annotated), len(annotated) + 1))
+    constant[:, best] = annotated
+    return {"miou": percent(mean_of_present(ious(constant))), "class": space.class_names[best]}
+
+
+def by_name(names: tuple[str, ...], scores: Float64[np.ndarray, " classes"]) -> dict[str, float | None]:
+    """Scores in %, to two decimals, by the class's name; None for NaN."""
+    return {name: percent(score) for name, score in zip(names, scores, strict=True)}
+
+
+def percent(share: Any) -> float | None:
+    """A number in % to two decimals; None for NaN."""
+    return round(100 * float(share), 2) if np.isfinite(share) else None
+
+
+def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
+    """The quotient; NaN where the denominator is 0."""
+    denominator = np.asarray(denominator)
+    quotient: np.ndarray = np.full(denominator.shape, np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient
