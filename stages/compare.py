@@ -1,10 +1,10 @@
 """Compares the models of the ladder on the same frames: what each step buys, and what fusion does."""
 
-import json
 from pathlib import Path
 
 from synth2real.evaluation.comparison import compare_ladder
 from synth2real.evaluation.evaluate import EvaluationSettings
+from synth2real.evaluation.scores import as_json
 from synth2real.frames import write_text
 from synth2real.params import read_params, read_section, run
 
@@ -17,7 +17,7 @@ def main(counts: Path, out: Path) -> None:
         out: JSON file with the gains, in percentage points.
     """
     gains = compare_ladder(counts, read_params()["ladder"], read_section("evaluation", EvaluationSettings))
-    write_text(out, json.dumps(gains, indent=2) + "\n")
+    write_text(out, as_json(gains))
 
 
 if __name__ == "__main__":

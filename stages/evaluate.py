@@ -1,10 +1,10 @@
 """Scores a model's predictions, with and without fusion, against the target's annotation."""
 
-import json
 from pathlib import Path
 
 from synth2real.evaluation.counts import write_pixel_counts
 from synth2real.evaluation.evaluate import EvaluationSettings, evaluate
+from synth2real.evaluation.scores import as_json
 from synth2real.frames import write_text
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
@@ -24,7 +24,7 @@ def main(annotations: Path, semantics: Path, out: Path, counts: Path, fused: Pat
     workers = read_section("hardware", HardwareSettings).workers
     evaluation = evaluate(annotations, predictions, read_section("evaluation", EvaluationSettings), workers=workers)
     write_pixel_counts(counts, evaluation.frame_ids, evaluation.pixels)
-    write_text(out, json.dumps(evaluation.scores, indent=2) + "\n")
+    write_text(out, as_json(evaluation.scores))
 
 
 if __name__ == "__main__":

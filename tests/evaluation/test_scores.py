@@ -1,5 +1,6 @@
 """Counts and scores against the official Cityscapes evaluator, and their properties."""
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from synth2real.evaluation.counts import FrameCounts, count_frame, read_pixel_counts, write_pixel_counts
 from synth2real.evaluation.scores import (
+    as_json,
     categories,
     category_instance_ious,
     category_ious,
@@ -219,6 +221,14 @@ def test_leading_axes_are_frames() -> None:
 def test_scores_without_instances_are_refused() -> None:
     with pytest.raises(ValueError, match="hold no instances"):
         instance_ious(FrameCounts(np.zeros((34, 34), np.int64)), _CITYSCAPES19)
+
+
+def test_json_has_each_list_on_one_line() -> None:
+    scores = {"miou": 1.5, "interval": [1.0, None], "iou": {"car [a]": [1, 2, 3], "bus": {"x": []}}}
+    text = as_json(scores)
+    assert json.loads(text) == scores
+    assert '  "interval": [1.0, null],\n' in text
+    assert len(text.splitlines()) == 10
 
 
 def test_counts_are_kept(tmp_path: Path) -> None:

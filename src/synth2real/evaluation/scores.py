@@ -10,6 +10,8 @@ predicted has no score (NaN) and is left out of the mean; the number of those th
 All functions take counts with any leading axes, such as one of resamples.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -208,7 +210,12 @@ def by_name(names: tuple[str, ...], scores: Float64[np.ndarray, " classes"]) -> 
 
 def percent(share: Any) -> float | None:
     """A number in % to two decimals; None for NaN."""
-    return round(100 * float(share), 2) if np.isfinite(share) else None
+    return round(100 * float(share), 2) + 0.0 if np.isfinite(share) else None  # + 0.0 turns -0.0 into 0.0
+
+
+def as_json(scores: Mapping[str, Any]) -> str:
+    """Scores as indented JSON with each list, such as an interval, on one line."""
+    return re.sub(r"\[[^][{}]*\]", lambda match: json.dumps(json.loads(match[0])), json.dumps(scores, indent=2)) + "\n"
 
 
 def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:

@@ -1,0 +1,133 @@
+"""Evaluation on one core at 2048x1024 against cityscapesScripts and against decoding the files alone; the scores must be equal.
+
+Frames are rendered streets in Cityscapes' own layout; predictions are their label maps with other outlines.
+"""
+
+import contextlib
+import io
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from synth2real.evaluation.evaluate import EvaluationSettings, evaluate
+from synth2real.evaluation.resampling import BootstrapSettings
+from synth2real.frames import Frame, read_label, write_frames, write_label
+from synth2real.label_space import LABEL_ID_TO_TRAIN_ID, TRAIN_ID_TO_LABEL_ID
+from synth2real.worlds.exporters import CityscapesSettings, GtaSettings, VeisSettings, WorldSettings, render_world
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as official  # noqa: N813
+
+WORLD = WorldSettings(
+    seed=1,
+    height=1024,
+    width=2048,
+    supersampling=1,
+    gta=GtaSettings(streets=1, views=1),
+    cityscapes=CityscapesSettings(train_streets=1, val_streets=2, views=3),
+    veis=VeisSettings(multi_class=1, single_class=1, views=1, pixel_labels_every=1),
+)
+COPIES = 4
+"""Of each rendered frame, so that what is done once in a run weighs as little as in a longer one."""
+ROUNDS = 3
+"""The fastest counts."""
+
+
+def make_frames(root: Path) -> list[tuple[str, str]]:
+    """Writes annotations with instances, and predictions, as frame sets; gives the paths of both in Cityscapes' names."""
+    render_world("cityscapes", root / "world", WORLD, workers=1)
+    frames, pairs = [], []
+    for number, source in enumerate(sorted((root / "world").glob("gtFine/val/*/*_labelIds.png")) * COPIES):
+        frame = Frame(f"a_{number:06}_000000", "val", WORLD.height, WORLD.width)
+        instances = source.with_name(source.name.replace("labelIds", "instanceIds"))
+        for path, kind in ((source, "labels"), (instances, "instances")):
+            target = root / "annotations" / kind / f"{frame.frame_id}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+            named = root / "named" / f"{frame.frame_id}_gtFine_{'labelIds' if kind == 'labels' else 'instanceIds'}.png"
+            named.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, named)
+        moved = np.roll(read_label(source), (3, 5), axis=(0, 1))
+        prediction = root / "predictions/labels" / f"{frame.frame_id}.png"
+        write_label(prediction, TRAIN_ID_TO_LABEL_ID[np.minimum(cv2.medianBlur(LABEL_ID_TO_TRAIN_ID[moved], 5), 18)])
+        frames.append(frame)
+        pairs.append((str(root / "named" / f"{frame.frame_id}_gtFine_labelIds.png"), str(prediction)))
+    for name in ("annotations", "predictions"):
+        write_frames(root / name, frames)
+    return pairs
+
+
+def fastest(functions: dict[str, Callable[[], object]], frames: int) -> dict[str, float]:
+    """Milliseconds a frame of each function, run in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(ROUNDS):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            with contextlib.redirect_stdout(io.StringIO()):
+                function()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: 1000 * min(values) / frames for name, values in seconds.items()}
+
+
+def measure(root: Path, pairs: list[tuple[str, str]], *, with_instances: bool, boundary_tolerance: float | None) -> None:
+    """Prints times and ratios, once the scores are equal."""
+    settings = EvaluationSettings(
+        label_space="cityscapes19",
+        split="val",
+        boundary_tolerance=boundary_tolerance,
+        bootstrap=BootstrapSettings(samples=1000, confidence=0.95, seed=1),
+    )
+    files = [path for pair in pairs for path in pair]
+    if with_instances:
+        files += [annotation.replace("labelIds", "instanceIds") for annotation, _ in pairs]
+    official.args.evalInstLevelScore = with_instances
+    results: dict[str, dict[str, object]] = {}
+
+    def ours() -> None:
+        results["ours"] = evaluate(root / "annotations", {"unfused": root / "predictions"}, settings, workers=1).scores["unfused"]
+
+    def theirs() -> None:
+        annotations, predictions = map(list, zip(*pairs, strict=True))
+        results["theirs"] = official.evaluateImgLists(predictions, annotations, official.args)
+
+    def decoding() -> None:
+        for path in files:
+            assert cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) is not None
+
+    times = fastest({"ours": ours, "theirs": theirs, "decoding": decoding}, len(pairs))
+    keys = {"miou": "averageScoreClasses", "category_miou": "averageScoreCategories"}
+    if with_instances:
+        keys |= {"miiou": "averageScoreInstClasses", "category_miiou": "averageScoreInstCategories"}
+    for mine, other in keys.items():
+        assert results["ours"][mine] == round(100 * float(str(results["theirs"][other])), 2), mine
+    measures = "IoU and iIoU" if with_instances else "IoU"
+    print(
+        f"evaluation, {measures}{' and boundary F-score' if boundary_tolerance else ''}: equal scores; "
+        f"{times['ours']:.1f} ms a frame, cityscapesScripts {times['theirs']:.1f} ({times['theirs'] / times['ours']:.1f} times), "
+        f"decoding alone {times['decoding']:.1f} ({times['ours'] / times['decoding']:.2f} of it)"
+    )
+
+
+def main() -> None:
+    cv2.setNumThreads(1)
+    setattr(np, "in1d", np.isin)  # gone from NumPy 2.4, which cityscapesScripts 2.2 does not know
+    official.args.quiet, official.args.JSONOutput = True, False
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        pairs = make_frames(root)
+        instances = root / "annotations/instances"
+        measure(root, pairs, with_instances=True, boundary_tolerance=None)
+        measure(root, pairs, with_instances=True, boundary_tolerance=0.0075)
+        shutil.rmtree(instances)
+        measure(root, pairs, with_instances=False, boundary_tolerance=None)
+
+
+if __name__ == "__main__":
+    main()
