@@ -4,9 +4,7 @@ from pathlib import Path
 
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
-from synth2real.training import inference_device
-from synth2real.translation.cyclegan import TranslationSettings, load_generators, train_translator
-from synth2real.translation.samples import write_samples
+from synth2real.translation.cyclegan import TranslationSettings, train_translator
 
 
 def main(source: Path, target: Path, out: Path, curves: Path, samples: Path) -> None:
@@ -16,13 +14,11 @@ def main(source: Path, target: Path, out: Path, curves: Path, samples: Path) -> 
         source: Frame set with the source's images.
         target: Frame set with the target's images.
         out: The model file.
-        curves: CSV file with each epoch's mean losses.
-        samples: Picture sheet: real, translated, reconstructed and identity images of fixed frames.
+        curves: CSV file with each epoch's mean losses, and the discriminators' mean logits of real and of translated images.
+        samples: Folder of picture sheets of fixed frames as training goes on: real, translated, reconstructed, identity.
     """
-    hardware = read_section("hardware", HardwareSettings)
-    train_translator(source, target, read_section("translation", TranslationSettings), hardware, model=out, curves=curves)
-    device = inference_device(hardware)
-    write_samples(samples, source, target, load_generators(out, device), device, count=3)
+    settings, hardware = read_section("translation", TranslationSettings), read_section("hardware", HardwareSettings)
+    train_translator(source, target, settings, hardware, model=out, curves=curves, samples=samples)
 
 
 if __name__ == "__main__":

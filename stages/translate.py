@@ -4,7 +4,7 @@ from pathlib import Path
 
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
-from synth2real.translation.translate import translate_frames
+from synth2real.translation.translate import TranslateSettings, translate_frames
 
 
 def main(source: Path, model: Path, out: Path) -> None:
@@ -15,7 +15,8 @@ def main(source: Path, model: Path, out: Path) -> None:
         model: A translator's model file.
         out: Frame set with the translated images.
     """
-    translate_frames(source, model, out, read_section("hardware", HardwareSettings))
+    settings, hardware = read_section("translate", TranslateSettings), read_section("hardware", HardwareSettings)
+    translate_frames(source, model, out, settings, hardware)
 
 
 if __name__ == "__main__":

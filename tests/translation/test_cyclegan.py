@@ -1,45 +1,58 @@
 """A step against a plain implementation, learning, determinism, and going on after a kill."""
 
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
 
 from synth2real.frames import Frame, FrameError, read_frames, read_image, write_frames, write_image
 from synth2real.hardware import HardwareSettings
-from synth2real.training import ModelFileError, Schedule, save_model
+from synth2real.training import ModelFileError, Schedule, TrainingError
 from synth2real.translation import translate
 from synth2real.translation.cyclegan import (
     CycleGAN,
     OptimizerSettings,
+    SampleSettings,
+    SourceSegmenter,
     TranslationSettings,
-    load_generators,
     train_translator,
 )
-from synth2real.translation.data import Crops, CropSettings
+from synth2real.translation.data import Crops, CropSettings, resize
 from synth2real.translation.discriminators import DiscriminatorSettings
-from synth2real.translation.generators import GeneratorSettings
-from synth2real.translation.losses import LossSettings
-from synth2real.translation.samples import write_samples
-from synth2real.translation.translate import translate_frames, translate_images
+from synth2real.translation.generators import Generator, GeneratorSettings, InstanceNorm, load_generators, save_generators
+from synth2real.translation.losses import AdversarialObjective, LossSettings
+from synth2real.translation.translate import TranslateSettings, tile_spans, translate_frames, translate_images, translate_tiles
 
 CPU = HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0)
-TINY = TranslationSettings(
-    generator=GeneratorSettings(width=4, blocks=1, upsampling="resize", residual=False),
-    discriminator=DiscriminatorSettings(width=4, layers=2),
-    crop=CropSettings(load_size=None, crop_size=(32, 32), flip=True),
-    loss=LossSettings(cycle=10.0, identity=5.0),
-    pool_size=3,
-    optimizer=OptimizerSettings(learning_rate=2e-3, beta1=0.5, constant_share=0.5),
-    schedule=Schedule(seed=1, epochs=3, steps_per_epoch=4, batch_size=1),
+GENERATOR = GeneratorSettings(network="resnet", width=4, blocks=1, depth=3, upsampling="resize", residual=False)
+OPTIMIZER = OptimizerSettings(
+    learning_rate=2e-3, beta1=0.5, constant_share=0.5, discriminator_steps=1, gradient_norm=None, average=0.0
 )
+LOSS = LossSettings(adversarial="lsgan", cycle=10.0, identity=5.0, semantic=0.0, gradient_penalty=10.0)
+TINY = TranslationSettings(
+    generator=GENERATOR,
+    discriminator=DiscriminatorSettings(width=4, layers=2, scales=1, activation="leaky_relu"),
+    crop=CropSettings(load_size=None, crop_size=(32, 32), flip=True, matching="none"),
+    loss=LOSS,
+    pool_size=3,
+    optimizer=OPTIMIZER,
+    schedule=Schedule(seed=1, epochs=3, steps_per_epoch=4, batch_size=1),
+    samples=SampleSettings(every=5, frames=1),
+)
+WHOLE = TranslateSettings(size=None, tile=(1024, 2048), overlap=128)
 
 
 def make_frames(root: Path, colour: tuple[int, int, int], count: int = 4, size: tuple[int, int] = (36, 44)) -> Path:
@@ -62,14 +75,19 @@ def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
 
 def _train(sets: tuple[Path, Path], settings: TranslationSettings, name: str = "model") -> Path:
     model = Path(f"{name}.ckpt")
-    train_translator(*sets, settings, CPU, model=model, curves=Path(f"{name}.csv"))
+    train_translator(*sets, settings, CPU, model=model, curves=Path(f"{name}.csv"), samples=Path(name))
     return model
 
 
-def test_losses_and_gradients_are_those_of_the_textbook() -> None:
-    """One pass an image and term, with PyTorch's own instance norm, written down from the paper's equations."""
+@pytest.mark.parametrize("objective", ["lsgan", "vanilla", "hinge", "wgan_gp"])
+@pytest.mark.parametrize("scales", [1, 2])
+def test_losses_and_gradients_are_those_of_the_textbook(objective: AdversarialObjective, scales: int) -> None:
+    """One pass an image and term, written down from the equations that the docstrings of the losses cite."""
     torch.manual_seed(0)
-    module = CycleGAN(TINY).double()
+    settings = replace(
+        TINY, loss=replace(LOSS, adversarial=objective), discriminator=replace(TINY.discriminator, scales=scales), pool_size=0
+    )
+    module = CycleGAN(settings).double()
     source, target = (torch.rand(2, 3, 32, 32, dtype=torch.float64) * 2 - 1 for _ in range(2))
     batch = Crops(source, target)
     cycle = module.cycle(batch, identity=True)
@@ -81,8 +99,32 @@ def test_losses_and_gradients_are_those_of_the_textbook() -> None:
     to_target, to_source = module.to_target, module.to_source
     translated_source = torch.cat([to_target(image[None]) for image in source])
     translated_target = torch.cat([to_source(image[None]) for image in target])
-    adversarial = F.mse_loss(module.of_target(translated_source), torch.ones(2, 1, 6, 6, dtype=torch.float64))
-    adversarial = adversarial + F.mse_loss(module.of_source(translated_target), torch.ones(2, 1, 6, 6, dtype=torch.float64))
+
+    def deceive(logits: tuple[Tensor, ...]) -> Tensor:
+        loss = torch.zeros((), dtype=torch.float64)
+        for one in logits:
+            if objective == "lsgan":
+                loss = loss + F.mse_loss(one, torch.ones_like(one))
+            elif objective == "vanilla":
+                loss = loss + F.binary_cross_entropy(one.sigmoid(), torch.ones_like(one))
+            else:
+                loss = loss - one.mean()
+        return loss
+
+    def tell_apart(real: tuple[Tensor, ...], fake: tuple[Tensor, ...]) -> Tensor:
+        loss = torch.zeros((), dtype=torch.float64)
+        for yes, no in zip(real, fake, strict=True):
+            if objective == "lsgan":
+                loss = loss + ((yes - 1) ** 2).mean() / 2 + (no**2).mean() / 2
+            elif objective == "vanilla":
+                loss = loss - yes.sigmoid().log().mean() / 2 - (1 - no.sigmoid()).log().mean() / 2
+            elif objective == "hinge":
+                loss = loss + (1 - yes).clamp(min=0).mean() + (1 + no).clamp(min=0).mean()
+            else:
+                loss = loss + no.mean() - yes.mean()
+        return loss
+
+    adversarial = deceive(module.of_target(translated_source)) + deceive(module.of_source(translated_target))
     cyclic = (to_source(translated_source) - source).abs().mean() + (to_target(translated_target) - target).abs().mean()
     identity = (to_target(target) - target).abs().mean() + (to_source(source) - source).abs().mean()
     plain = adversarial + 10 * cyclic + 5 * identity
@@ -93,9 +135,24 @@ def test_losses_and_gradients_are_those_of_the_textbook() -> None:
     for gradient, expected in zip(gradients, reference, strict=True):
         torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-9)
 
-    against = module.discriminator_losses(batch, cycle)
-    real, fake = module.of_source(source), module.of_source(translated_target.detach())
-    torch.testing.assert_close(against["discriminator_source"], ((real - 1) ** 2).mean() / 2 + (fake**2).mean() / 2)
+    module.zero_grad()
+    against, balance = module.discriminator_losses(batch, Crops(translated_target, translated_source))
+    names = [name for name in against if name.startswith("discriminator")]
+    assert len(against) == (4 if objective == "wgan_gp" else 2)
+    torch.autograd.backward(sum((against[name] for name in names), torch.zeros((), dtype=torch.float64)))
+    gradients = [p.grad.clone() for network in module.discriminators for p in network.parameters() if p.grad is not None]
+    module.zero_grad()
+    of_source = tell_apart(module.of_source(source), module.of_source(translated_target.detach()))
+    of_target = tell_apart(module.of_target(target), module.of_target(translated_source.detach()))
+    torch.testing.assert_close(against["discriminator_source"], of_source)
+    torch.testing.assert_close(against["discriminator_target"], of_target)
+    torch.autograd.backward(of_source + of_target)
+    reference = [p.grad for network in module.discriminators for p in network.parameters() if p.grad is not None]
+    for gradient, expected in zip(gradients, reference, strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-9)
+    real_logits = module.of_source(source)
+    expected = sum((one.mean() for one in real_logits), torch.zeros((), dtype=torch.float64)) / scales
+    torch.testing.assert_close(balance["real_logit_source"], expected)
 
 
 def test_without_identity_the_terms_are_absent() -> None:
@@ -106,10 +163,39 @@ def test_without_identity_the_terms_are_absent() -> None:
     assert not any(name.startswith("identity") for name in module.generator_losses(batch, cycle))
 
 
+def test_semantic_consistency_reaches_the_generators(tmp_path: Path) -> None:
+    """Hoffman et al. 2018, equation 5, with a segmenter that knows bright from dark."""
+
+    def logits(images: Tensor) -> Tensor:
+        return torch.stack((images.mean(1), -images.mean(1)), 1)
+
+    settings = replace(TINY, loss=replace(LOSS, semantic=2.0))
+    with pytest.raises(TrainingError, match="semantic is above 0, but no segmenter"):
+        CycleGAN(settings)
+    torch.manual_seed(0)
+    module = CycleGAN(settings, segmenter=SourceSegmenter(logits, tmp_path))
+    batch = Crops(*torch.rand(2, 1, 3, 32, 32) * 2 - 1)
+    cycle = module.cycle(batch, identity=False)
+    losses = module.generator_losses(batch, cycle)
+    for name, real, translated in (
+        ("semantic_source", batch.source, cycle.translated_source),
+        ("semantic_target", batch.target, cycle.translated_target),
+    ):
+        bright = real[0].mean(0) > -real[0].mean(0)
+        shares = logits(translated)[0].softmax(0)
+        expected = -torch.where(bright, shares[0], shares[1]).log().mean()
+        torch.testing.assert_close(losses[name], expected)
+    weights = {"generator": 1, "cycle": 10, "semantic": 2}
+    total = sum((weights[name.split("_")[0]] * loss for name, loss in losses.items()), torch.zeros(()))
+    torch.testing.assert_close(module.objective(losses), total)
+    gradient = torch.autograd.grad(losses["semantic_source"], list(module.to_target.parameters()))[0]
+    assert gradient.abs().max() > 0
+
+
 def test_colours_move_to_the_targets(sets: tuple[Path, Path]) -> None:
     schedule = Schedule(seed=0, epochs=2, steps_per_epoch=40, batch_size=1)
-    model = _train(sets, replace(TINY, schedule=schedule, loss=LossSettings(cycle=10.0, identity=0.0)))
-    generators = load_generators(model, torch.device("cpu"))
+    settings = replace(TINY, schedule=schedule, loss=replace(LOSS, identity=0.0), samples=SampleSettings(every=50, frames=2))
+    generators = load_generators(_train(sets, settings), torch.device("cpu"))
     source, target = (np.stack([read_image(path) for path in sorted((root / "images").iterdir())]) for root in sets)
     translated = translate_images(generators.to_target, source, torch.device("cpu"))
     upper, wanted, reached = (images[:, :18].mean((0, 1, 2)) for images in (source, target, translated))
@@ -117,8 +203,116 @@ def test_colours_move_to_the_targets(sets: tuple[Path, Path]) -> None:
     rows = Path("model.csv").read_text().splitlines()
     assert len(rows) == 3
     assert rows[0].split(",")[0] == "step"
-    write_samples(Path("samples.jpg"), *sets, generators, torch.device("cpu"), count=2)
-    assert Path("samples.jpg").stat().st_size > 1000
+    assert {"real_logit_source", "translated_logit_source", "real_logit_target", "translated_logit_target"} < set(
+        rows[0].split(",")
+    )
+    assert [path.name for path in sorted(Path("model").iterdir())] == ["step_000050.jpg", "step_000080.jpg"]
+    assert read_image(Path("model/step_000080.jpg")).shape[1] == 4 * 256 + 3 * 4
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        replace(TINY, loss=replace(LOSS, adversarial="wgan_gp"), optimizer=replace(OPTIMIZER, discriminator_steps=3)),
+        replace(TINY, loss=replace(LOSS, adversarial="hinge"), optimizer=replace(OPTIMIZER, gradient_norm=0.1)),
+        replace(TINY, generator=replace(GENERATOR, network="unet"), crop=replace(TINY.crop, load_size=(34, 38), crop_size=None)),
+        replace(
+            TINY, discriminator=replace(TINY.discriminator, scales=2, layers=1), schedule=replace(TINY.schedule, batch_size=2)
+        ),
+    ],
+    ids=["wgan_gp", "clipped hinge", "whole images through a U-Net", "two scales"],
+)
+def test_other_forms_train(sets: tuple[Path, Path], settings: TranslationSettings) -> None:
+    generators = load_generators(_train(sets, settings), torch.device("cpu"))
+    assert generators.to_target.settings == settings.generator
+    torch.manual_seed(settings.schedule.seed)
+    start = CycleGAN(settings).to_target.state_dict()
+    assert any(not torch.equal(start[name], tensor) for name, tensor in generators.to_target.state_dict().items())
+    assert np.isfinite(np.loadtxt("model.csv", delimiter=",", skiprows=1)).all()
+
+
+def test_generators_wait_for_the_discriminators_steps(sets: tuple[Path, Path]) -> None:
+    """With three steps of the discriminators for one of the generators, steps 0, 3, 6 and 9 of twelve move the generators."""
+    moved: list[bool] = []
+    step = CycleGAN.training_step
+
+    def watched(module: CycleGAN, batch: Crops, batch_idx: int) -> None:
+        before = next(module.to_target.parameters()).detach().clone(), next(module.of_target.parameters()).detach().clone()
+        step(module, batch, batch_idx)
+        moved.append(not torch.equal(before[0], next(module.to_target.parameters())))
+        assert not torch.equal(before[1], next(module.of_target.parameters()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CycleGAN, "training_step", watched)
+        _train(sets, replace(TINY, optimizer=replace(OPTIMIZER, discriminator_steps=3)))
+    assert [index for index, it_did in enumerate(moved) if it_did] == [0, 3, 6, 9]
+
+
+def test_the_moving_average_is_what_is_saved(sets: tuple[Path, Path]) -> None:
+    settings = replace(TINY, optimizer=replace(OPTIMIZER, average=0.5))
+    weights: list[Tensor] = []
+    step = CycleGAN.training_step
+
+    def watched(module: CycleGAN, batch: Crops, batch_idx: int) -> None:
+        if not weights:
+            weights.append(next(module.to_target.parameters()).detach().clone())
+        step(module, batch, batch_idx)
+        weights.append(next(module.to_target.parameters()).detach().clone())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CycleGAN, "training_step", watched)
+        model = _train(sets, settings)
+    averaged = weights[0]
+    for index, current in enumerate(weights[1:]):
+        decay = min(0.5, (1 + index) / (10 + index))
+        averaged = decay * averaged + (1 - decay) * current
+    saved = next(load_generators(model, torch.device("cpu")).to_target.parameters())
+    torch.testing.assert_close(saved, averaged)
+    assert not torch.equal(saved, weights[-1])
+
+
+def test_clipping_bounds_the_gradients(sets: tuple[Path, Path]) -> None:
+    norms: list[float] = []
+    step = torch.optim.Adam.step
+
+    def watched(optimizer: torch.optim.Adam, closure: Any = None) -> Any:
+        result = step(optimizer, closure)
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(torch.nn.utils.get_total_norm(gradients).item())
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", watched)
+        _train(sets, replace(TINY, optimizer=replace(OPTIMIZER, gradient_norm=0.05)))
+    assert len(norms) == 2 * 12
+    assert max(norms) == pytest.approx(0.05, rel=1e-3)
+    with pytest.raises(TrainingError, match=r"gradient_norm cannot be used with hardware\.precision 16-mixed"):
+        train_translator(
+            *sets, replace(TINY, optimizer=replace(OPTIMIZER, gradient_norm=1.0)), replace(CPU, precision="16-mixed"),
+            model=Path("x"), curves=Path("x"), samples=Path("x"),
+        )  # fmt: skip
+
+
+def test_a_loss_that_is_no_number_stops_with_step_files_and_state(sets: tuple[Path, Path]) -> None:
+    losses = CycleGAN.generator_losses
+    calls: list[int] = []
+
+    def broken(module: CycleGAN, batch: Crops, cycle: Any) -> dict[str, Tensor]:
+        calls.append(0)
+        found = losses(module, batch, cycle)
+        return {**found, "cycle_source": found["cycle_source"] * float("nan")} if len(calls) == 7 else found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CycleGAN, "generator_losses", broken)
+        message = (
+            r"cycle_source is nan at step 6, .*source_\d.png and .*target_\d.png.*last good state is .*last.ckpt.*learning_rate"
+        )
+        with pytest.raises(TrainingError, match=message) as caught:
+            _train(sets, TINY)
+    assert not Path("model.ckpt").exists()
+    last = Path(str(caught.value).split("last good state is ")[1].split(". Look")[0])
+    weights = torch.load(last, weights_only=True)["state_dict"].values()
+    assert all(torch.isfinite(weight).all() for weight in weights)
 
 
 def test_same_seed_same_bits_other_seed_other_bits(sets: tuple[Path, Path]) -> None:
@@ -146,7 +340,8 @@ def killed(self, batch, batch_idx):
 if {kill}:
     cyclegan.CycleGAN.training_step = killed
 for name in {names}:
-    cyclegan.train_translator(Path("source"), Path("target"), TINY, CPU, model=Path(name + ".ckpt"), curves=Path(name + ".csv"))
+    cyclegan.train_translator(Path("source"), Path("target"), TINY, CPU, model=Path(name + ".ckpt"), curves=Path(name + ".csv"),
+                              samples=Path(name))
 """
 
 
@@ -158,12 +353,16 @@ def test_killed_and_run_again_gives_the_bits_of_a_whole_run(sets: tuple[Path, Pa
 
     assert run("resumed", kill=True) == -signal.SIGKILL
     assert not Path("resumed.ckpt").exists()
+    shutil.rmtree("resumed")  # as DVC does with outputs before it runs a stage again
     (state,) = Path(".dvc/tmp/resume").glob("translator-*/last.ckpt")
     assert len(torch.load(state, weights_only=True)["image_pools"][0]) == TINY.pool_size
     assert run("resumed", "whole", kill=False) == 0
     assert not list(Path(".dvc/tmp/resume").iterdir())
     assert Path("resumed.ckpt").read_bytes() == Path("whole.ckpt").read_bytes()
     assert Path("resumed.csv").read_bytes() == Path("whole.csv").read_bytes()
+    sheets = [sorted((path.name, path.read_bytes()) for path in Path(name).iterdir()) for name in ("resumed", "whole")]
+    assert sheets[0] == sheets[1]
+    assert [name for name, _ in sheets[0]] == ["step_000005.jpg", "step_000010.jpg", "step_000012.jpg"]
 
 
 def test_one_image_and_empty_sets_are_refused(sets: tuple[Path, Path], tmp_path: Path) -> None:
@@ -174,16 +373,24 @@ def test_one_image_and_empty_sets_are_refused(sets: tuple[Path, Path], tmp_path:
         _train((sets[0], tmp_path / "empty"), TINY)
 
 
-def test_crops_too_small_for_the_discriminator() -> None:
-    with pytest.raises(ValueError, match=r"crop.crop_size must be at least 64 on each side for a discriminator of 4 layers"):
-        replace(TINY, discriminator=DiscriminatorSettings(width=4, layers=4))
+def test_crops_too_small_for_the_networks() -> None:
+    with pytest.raises(ValueError, match=r"at least 64 pixels on each side for this discriminator, got 32x32"):
+        replace(TINY, discriminator=replace(TINY.discriminator, layers=4))
+    with pytest.raises(ValueError, match=r"at least 33 pixels on each side for this generator, got 32x32"):
+        replace(TINY, generator=replace(GENERATOR, network="unet", depth=6))
+    with pytest.raises(ValueError, match=r"discriminator_steps must be at most schedule.steps_per_epoch \(4\), got 5"):
+        replace(TINY, optimizer=replace(OPTIMIZER, discriminator_steps=5))
+
+
+@pytest.mark.parametrize("change", [{"discriminator_steps": 0}, {"gradient_norm": 0.0}, {"average": 1.0}])
+def test_settings_of_the_optimizer_out_of_range(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(change))):
+        replace(OPTIMIZER, **change)
 
 
 def _save_untrained(path: Path) -> None:
     torch.manual_seed(0)
-    module = CycleGAN(TINY)
-    state = {name: value for name, value in module.state_dict().items() if name.startswith("to_")}
-    save_model(path, "translator", {"generator": {"width": 4, "blocks": 1, "upsampling": "resize", "residual": False}}, state)
+    save_generators(path, CycleGAN(TINY).generators)
 
 
 def test_frames_of_any_size_are_translated_at_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +402,7 @@ def test_frames_of_any_size_are_translated_at_their_own(tmp_path: Path, monkeypa
         write_image(Path("source/images") / f"{row.frame_id}.png", image)
     write_frames(Path("source"), [*rows, Frame("held_out", "val", 8, 8)])
     _save_untrained(Path("model.ckpt"))
-    translate_frames(Path("source"), Path("model.ckpt"), Path("out"), CPU)
+    translate_frames(Path("source"), Path("model.ckpt"), Path("out"), WHOLE, CPU)
     translated = read_frames(Path("out"))
     assert [frame.frame_id for frame in translated.frames] == ["f0", "f1", "f2", "f3"]
     assert [translated.image(frame).shape[:2] for frame in translated.frames] == sizes
@@ -204,7 +411,7 @@ def test_frames_of_any_size_are_translated_at_their_own(tmp_path: Path, monkeypa
 
 def test_interrupted_translation_goes_on(sets: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     _save_untrained(Path("model.ckpt"))
-    translate_frames(sets[0], Path("model.ckpt"), Path("whole"), CPU)
+    translate_frames(sets[0], Path("model.ckpt"), Path("whole"), WHOLE, CPU)
     monkeypatch.setattr(translate, "_PIXELS_AT_ONCE", 36 * 44)
     original, calls = translate.translate_images, []
 
@@ -216,15 +423,95 @@ def test_interrupted_translation_goes_on(sets: tuple[Path, Path], monkeypatch: p
 
     monkeypatch.setattr(translate, "translate_images", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        translate_frames(sets[0], Path("model.ckpt"), Path("resumed"), CPU)
+        translate_frames(sets[0], Path("model.ckpt"), Path("resumed"), WHOLE, CPU)
     assert not Path("resumed").exists()
-    translate_frames(sets[0], Path("model.ckpt"), Path("resumed"), CPU)
+    translate_frames(sets[0], Path("model.ckpt"), Path("resumed"), WHOLE, CPU)
     assert len(calls) == 3 + 2  # two of four frames were left
     whole, resumed = (
         {p.relative_to(root): p.read_bytes() for p in root.rglob("*.*")} for root in (Path("whole"), Path("resumed"))
     )
     assert whole.keys() == resumed.keys()
     assert len(whole) == 5
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(8, 3000), st.integers(16, 800), st.integers(0, 300), st.sampled_from([4, 8, 64]))
+def test_tiles_cover_a_side(length: int, tile: int, overlap: int, stride: int) -> None:
+    assume(overlap <= tile // 2 and tile - overlap >= stride)
+    spans = tile_spans(length, tile, overlap, stride)
+    assert (spans[0][0], spans[-1][1]) == (0, length)
+    assert all(start % stride == 0 and stop - start <= tile for start, stop in spans)
+    assert all(earlier[1] - later[0] >= overlap for earlier, later in itertools.pairwise(spans))
+    assert all(earlier[0] < later[0] and earlier[1] < later[1] for earlier, later in itertools.pairwise(spans))
+    fewest = -(-(length - overlap) // (tile - overlap)) if length > tile else 1
+    assert len(spans) <= max(2 * fewest, -(-(length - overlap) // ((tile - overlap) // stride * stride)))
+
+
+def test_tiles_agree_with_the_whole_image() -> None:
+    """Without instance norm exactly, but near the edges of tiles; with it, statistics of a tile stand for those of the image."""
+    torch.manual_seed(0)
+    generator = CycleGAN(TINY).to_target
+    images = torch.rand(1, 3, 150, 230) * 2 - 1
+    reach = 18 + 8  # pixels that the convolutions see to each side
+    far = [
+        np.array([all(not start <= at < stop or ((start == 0 or at - start >= reach) and (stop == n or stop - at > reach))
+                      for start, stop in tile_spans(n, 128, 64, 4)) for at in range(n)])
+        for n in (150, 230)
+    ]  # fmt: skip
+    assert all(one.sum() >= 10 for one in far)
+    inside = torch.from_numpy(far[0][:, None] & far[1])
+    with torch.no_grad():
+        difference = (translate_tiles(generator, images, (128, 128), 64) - generator(images)).abs()
+        assert 0 < difference.max() < 0.2
+        for module in list(generator.modules()):
+            for name, child in list(module.named_children()):
+                if isinstance(child, InstanceNorm):
+                    setattr(module, name, torch.nn.Identity())
+        for module in generator.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                torch.nn.init.normal_(module.weight, 0, 0.15)
+        whole = generator(images)
+        difference = (translate_tiles(generator, images, (128, 128), 64) - whole).abs()[0].amax(0)
+    assert whole.std() > 0.05
+    assert difference[inside].max() < 1e-5
+    assert difference[~inside].max() > 1e-3
+    assert difference.mean() < 0.02
+
+
+def test_tiles_are_blended_linearly() -> None:
+    """A generator that paints each of its calls in one grey: from the one to the other in equal steps over the overlap."""
+
+    class Painter(Generator):
+        calls = 0
+
+        def forward(self, images: Tensor) -> Tensor:
+            self.calls += 1
+            return torch.full_like(images, float(self.calls))
+
+    painter = Painter(GENERATOR)
+    assert tile_spans(100, 64, 28, 4) == [(0, 64), (36, 100)]
+    blended = translate_tiles(painter, torch.zeros(1, 3, 20, 100), (64, 64), 28)
+    row = blended[0, 0, 0]
+    torch.testing.assert_close(row[:36], torch.ones(36))
+    torch.testing.assert_close(row[64:], torch.full((36,), 2.0))
+    torch.testing.assert_close(row[36:64], 1 + (torch.arange(28) + 0.5) / 28)
+
+
+def test_tiles_too_small_for_the_generator() -> None:
+    with pytest.raises(ValueError, match="at least 260 pixels"):
+        tile_spans(1000, 128, 4, 256)
+    with pytest.raises(ValueError, match="overlap must be in"):
+        TranslateSettings(size=None, tile=(64, 128), overlap=33)
+
+
+def test_translation_at_another_size(sets: tuple[Path, Path]) -> None:
+    _save_untrained(Path("model.ckpt"))
+    translate_frames(sets[0], Path("model.ckpt"), Path("out"), replace(WHOLE, size=(24, 20)), CPU)
+    frames, out = read_frames(sets[0]), read_frames(Path("out"))
+    generator = load_generators(Path("model.ckpt"), torch.device("cpu")).to_target
+    image = resize(frames.image(frames.frames[1]), (24, 20))
+    expected = resize(translate_images(generator, image[None], torch.device("cpu"))[0], (36, 44))
+    assert np.abs(out.image(out.frames[1]).astype(int) - expected).max() <= 1
 
 
 def test_a_model_whose_weights_do_not_fit_is_named(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 Zhu, Park, Isola, Efros, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", ICCV 2017.
 """
 
-import dataclasses
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -12,22 +13,37 @@ from typing import Any, NamedTuple, cast
 import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
-from pydantic import TypeAdapter
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from synth2real.frames import read_frames
 from synth2real.hardware import HardwareSettings
-from synth2real.training import ModelFileError, Schedule, fit, load_model, resume_folder, save_model
-from synth2real.translation.data import Crops, CropSettings, UnpairedCrops
-from synth2real.translation.discriminators import DiscriminatorSettings, PatchDiscriminator
-from synth2real.translation.generators import GeneratorSettings, ResnetGenerator
+from synth2real.training import Schedule, TrainingError, fit, resume_folder
+from synth2real.translation.data import Crops, CropSettings, UnpairedCrops, evenly_spread
+from synth2real.translation.discriminators import DiscriminatorSettings, MultiscaleDiscriminator
+from synth2real.translation.generators import Generator, Generators, GeneratorSettings, save_generators
 from synth2real.translation.image_pool import ImagePool
-from synth2real.translation.losses import LossSettings, discriminator_loss, generator_loss, reconstruction_loss
+from synth2real.translation.losses import (
+    LossSettings,
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+    reconstruction_loss,
+    semantic_consistency_loss,
+)
+from synth2real.translation.samples import write_samples
 
-MODEL_KIND = "translator"
+
+class SourceSegmenter(NamedTuple):
+    """A frozen segmenter that was trained on the source."""
+
+    logits: Callable[[Float[Tensor, "batch 3 height width"]], Float[Tensor, "batch classes rows columns"]]
+    """From images with values in [-1, 1], on whichever device they are; differentiable."""
+    file: Path
+    """Where it came from: a training that was interrupted goes on only with the same one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +56,14 @@ class OptimizerSettings:
     """Decay of the gradient's mean; 0.5 in the paper (beta2 is 0.999)."""
     constant_share: float
     """Share of the steps at the full learning rate; then it falls linearly to zero. 0.5 in the paper (100 of 200 epochs)."""
+    discriminator_steps: int
+    """Steps of the discriminators for each one of the generators; 1 in the paper, 5 in that of WGAN-GP."""
+    gradient_norm: float | None
+    """The gradients of the generators together, and of the discriminators together, are scaled down to this Euclidean norm
+    (Pascanu et al., ICML 2013); null leaves them as they are, as in the paper."""
+    average: float
+    """Decay of the generators' exponential moving average, which is what is saved (0.999 in Karras et al., ICLR 2018); 0 saves
+    the last weights, as in the paper. It is at most (1 + step) / (10 + step), so that short trainings forget their start."""
 
     def __post_init__(self) -> None:
         if not self.learning_rate > 0:
@@ -48,6 +72,27 @@ class OptimizerSettings:
             raise ValueError(f"beta1 must be in [0, 1), got {self.beta1}")
         if not 0 <= self.constant_share <= 1:
             raise ValueError(f"constant_share must be in [0, 1], got {self.constant_share}")
+        if self.discriminator_steps < 1:
+            raise ValueError(f"discriminator_steps must be at least 1, got {self.discriminator_steps}")
+        if self.gradient_norm is not None and not self.gradient_norm > 0:
+            raise ValueError(f"gradient_norm must be above 0, or null, got {self.gradient_norm}")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average must be in [0, 1), got {self.average}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSettings:
+    """The section ``translation.samples`` of params.yaml: picture sheets of fixed frames, to see a training."""
+
+    every: int
+    """Steps from one sheet to the next; the last step has one too."""
+    frames: int
+    """Frames of each set, evenly spread."""
+
+    def __post_init__(self) -> None:
+        for name in ("every", "frames"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +107,21 @@ class TranslationSettings:
     """Earlier translations that each discriminator is shown; 50 in the paper, 0 for none."""
     optimizer: OptimizerSettings
     schedule: Schedule
+    samples: SampleSettings
 
     def __post_init__(self) -> None:
         if self.pool_size < 0:
             raise ValueError(f"pool_size must be at least 0, got {self.pool_size}")
-        shortest = 8 * 2 ** (self.discriminator.layers - 1)
-        if min(self.crop.crop_size) < shortest:
+        for name, network in (("discriminator", self.discriminator), ("generator", self.generator)):
+            if min(self.crop.size) < network.minimum_size:
+                raise ValueError(
+                    f"training images must have at least {network.minimum_size} pixels on each side for this {name}, got "
+                    f"{self.crop.size[0]}x{self.crop.size[1]}; change {name} or crop"
+                )
+        if self.optimizer.discriminator_steps > self.schedule.steps_per_epoch:
             raise ValueError(
-                f"crop.crop_size must be at least {shortest} on each side for a discriminator of {self.discriminator.layers} "
-                f"layers, got {self.crop.crop_size[0]}x{self.crop.crop_size[1]}"
+                f"optimizer.discriminator_steps must be at most schedule.steps_per_epoch ({self.schedule.steps_per_epoch}), got "
+                f"{self.optimizer.discriminator_steps}"
             )
 
 
@@ -100,6 +151,14 @@ class Cycle(NamedTuple):
     identity_target: Float[Tensor, "batch 3 height width"] | None
 
 
+class LossNotFiniteError(TrainingError):
+    """A loss is infinite or no number."""
+
+    def __init__(self, name: str, value: float, step: int) -> None:
+        super().__init__(f"{name} is {value} at step {step}")
+        self.step = step
+
+
 class CycleGAN(pl.LightningModule):
     """Both generators, both discriminators, and one step of their training.
 
@@ -107,18 +166,44 @@ class CycleGAN(pl.LightningModule):
     alone, so images that go through the same network share one pass.
     """
 
-    def __init__(self, settings: TranslationSettings) -> None:
+    def __init__(
+        self,
+        settings: TranslationSettings,
+        *,
+        segmenter: SourceSegmenter | None = None,
+        after_step: Callable[[int], None] | None = None,
+    ) -> None:
+        """Builds the networks with random weights from PyTorch's global generator.
+
+        Args:
+            settings: Networks, losses, schedule.
+            segmenter: For the semantic consistency loss.
+            after_step: Called with the number of steps done so far, after each.
+
+        Raises:
+            TrainingError: If the semantic consistency loss has a weight, but no segmenter is given.
+        """
         super().__init__()
+        if settings.loss.semantic > 0 and segmenter is None:
+            raise TrainingError("translation.loss.semantic is above 0, but no segmenter is given; give one, or set it to 0.")
         self.automatic_optimization = False
         self.settings = settings
-        self.to_target = ResnetGenerator(settings.generator)
-        self.to_source = ResnetGenerator(settings.generator)
-        self.of_source = PatchDiscriminator(settings.discriminator)
-        self.of_target = PatchDiscriminator(settings.discriminator)
-        self.generators = (self.to_target, self.to_source)
+        self.segmenter = segmenter
+        self.after_step = after_step
+        self.to_target = Generator(settings.generator)
+        self.to_source = Generator(settings.generator)
+        self.of_source = MultiscaleDiscriminator(settings.discriminator)
+        self.of_target = MultiscaleDiscriminator(settings.discriminator)
+        self.generators = Generators(self.to_target, self.to_source)
         self.discriminators = (self.of_source, self.of_target)
+        self.averaged = nn.ModuleList(deepcopy(network).requires_grad_(False) for network in self.generators)
         self.source_pool = ImagePool(settings.pool_size)
         self.target_pool = ImagePool(settings.pool_size)
+
+    @property
+    def result(self) -> Generators:
+        """The generators that are kept: their moving averages, or their last weights where ``optimizer.average`` is 0."""
+        return Generators(*cast(Iterable[Generator], self.averaged)) if self.settings.optimizer.average else self.generators
 
     def cycle(self, batch: Crops, *, identity: bool) -> Cycle:
         """Translates a batch there and back.
@@ -146,53 +231,110 @@ class CycleGAN(pl.LightningModule):
     def generator_losses(self, batch: Crops, cycle: Cycle) -> dict[str, Tensor]:
         """The generators' terms, unweighted.
 
-        Zhu et al. 2017, equation 3 with least squares (section 4), and the identity terms (section 5.2) where ``cycle`` has them.
+        Zhu et al. 2017, equation 3, with the identity terms (section 5.2) where ``cycle`` has them, and the semantic consistency
+        (see :func:`semantic_consistency_loss`) where it has a weight.
         """
+        objective = self.settings.loss.adversarial
         losses = {
-            "generator_to_target": generator_loss(self.of_target(cycle.translated_source)),
-            "generator_to_source": generator_loss(self.of_source(cycle.translated_target)),
+            "generator_to_target": generator_loss(self.of_target(cycle.translated_source), objective),
+            "generator_to_source": generator_loss(self.of_source(cycle.translated_target), objective),
             "cycle_source": reconstruction_loss(batch.source, cycle.reconstructed_source),
             "cycle_target": reconstruction_loss(batch.target, cycle.reconstructed_target),
         }
         if cycle.identity_source is not None and cycle.identity_target is not None:
             losses["identity_source"] = reconstruction_loss(batch.source, cycle.identity_source)
             losses["identity_target"] = reconstruction_loss(batch.target, cycle.identity_target)
+        if self.segmenter is not None and self.settings.loss.semantic > 0:
+            with torch.no_grad():
+                real = self.segmenter.logits(torch.cat(batch)).chunk(2)
+            translated = self.segmenter.logits(torch.cat((cycle.translated_source, cycle.translated_target))).chunk(2)
+            losses["semantic_source"] = semantic_consistency_loss(real[0], translated[0])
+            losses["semantic_target"] = semantic_consistency_loss(real[1], translated[1])
         return losses
 
-    def discriminator_losses(self, batch: Crops, cycle: Cycle) -> dict[str, Tensor]:
-        """The discriminators' terms, for real images and translations out of the pools (which this fills)."""
-        pooled_source = self.source_pool.exchange(cycle.translated_target)
-        pooled_target = self.target_pool.exchange(cycle.translated_source)
-        return {
-            "discriminator_source": discriminator_loss(*self.of_source(torch.cat((batch.source, pooled_source))).chunk(2)),
-            "discriminator_target": discriminator_loss(*self.of_target(torch.cat((batch.target, pooled_target))).chunk(2)),
-        }
+    def discriminator_losses(self, batch: Crops, translated: Crops) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The discriminators' terms, for real images and translations out of the pools (which this fills).
+
+        Args:
+            batch: Real images.
+            translated: By what they look like: ``source`` holds the target's images in the source's look.
+
+        Returns:
+            The losses, which are minimised as they are, and the balance: mean logits of real and of translated images.
+        """
+        settings = self.settings.loss
+        losses, balance = {}, {}
+        for name, network, pool, real, made in (
+            ("source", self.of_source, self.source_pool, batch.source, translated.source),
+            ("target", self.of_target, self.target_pool, batch.target, translated.target),
+        ):
+            pooled = pool.exchange(made)
+            pairs = [logits.chunk(2) for logits in network(torch.cat((real, pooled)))]
+            of_real, of_made = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+            losses[f"discriminator_{name}"] = discriminator_loss(of_real, of_made, settings.adversarial)
+            if settings.adversarial == "wgan_gp":
+                losses[f"penalty_{name}"] = settings.gradient_penalty * gradient_penalty(network, real, pooled)
+            with torch.no_grad():
+                balance[f"real_logit_{name}"] = torch.stack([logits.mean() for logits in of_real]).mean()
+                balance[f"translated_logit_{name}"] = torch.stack([logits.mean() for logits in of_made]).mean()
+        return losses, balance
 
     def objective(self, generator_losses: Mapping[str, Tensor]) -> Float[Tensor, ""]:
         """The weighted sum that the generators minimise."""
-        weights = {"generator": 1.0, "cycle": self.settings.loss.cycle, "identity": self.settings.loss.identity}
+        loss = self.settings.loss
+        weights = {"generator": 1.0, "cycle": loss.cycle, "identity": loss.identity, "semantic": loss.semantic}
         return torch.stack([weights[name.split("_")[0]] * loss for name, loss in generator_losses.items()]).sum()
 
     def training_step(self, batch: Crops, batch_idx: int) -> None:
-        """One step of the generators against fixed discriminators, then one of the discriminators."""
-        of_generators, of_discriminators = cast(list[LightningOptimizer], self.optimizers())
-        _require_grad(self.discriminators, False)
-        cycle = self.cycle(batch, identity=self.settings.loss.identity > 0)
-        losses = self.generator_losses(batch, cycle)
-        of_generators.zero_grad()
-        self.manual_backward(self.objective(losses))
-        of_generators.step()
+        """One step of the generators against fixed discriminators, then one of the discriminators.
 
-        _require_grad(self.discriminators, True)
-        against = self.discriminator_losses(batch, cycle)
-        of_discriminators.zero_grad()
-        self.manual_backward(torch.stack(list(against.values())).sum())
-        of_discriminators.step()
+        Raises:
+            LossNotFiniteError: Before a loss that is not finite reaches any weight.
+        """
+        of_generators, of_discriminators = cast(list[LightningOptimizer], self.optimizers())
+        step = self.current_epoch * self.settings.schedule.steps_per_epoch + batch_idx
+        losses: dict[str, Tensor] = {}
+        if step % self.settings.optimizer.discriminator_steps == 0:
+            _require_grad(self.discriminators, False)
+            cycle = self.cycle(batch, identity=self.settings.loss.identity > 0)
+            translated = Crops(cycle.translated_target, cycle.translated_source)
+            losses = self.generator_losses(batch, cycle)
+            self._descend(of_generators, losses, self.objective(losses), step)
+            self._average(step)
+            _require_grad(self.discriminators, True)
+        else:
+            with torch.no_grad():
+                translated = Crops(self.to_source(batch.target), self.to_target(batch.source))
+
+        against, balance = self.discriminator_losses(batch, translated)
+        self._descend(of_discriminators, against, torch.stack(list(against.values())).sum(), step)
 
         for scheduler in cast(list[LambdaLR], self.lr_schedulers()):
             scheduler.step()
-        losses = {name: loss.detach() for name, loss in {**losses, **against}.items()}
-        self.log_dict(losses, on_step=False, on_epoch=True, batch_size=len(batch.source))
+        values = {name: value.detach() for name, value in {**losses, **against, **balance}.items()}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.source))
+
+    def _descend(self, optimizer: LightningOptimizer, losses: Mapping[str, Tensor], objective: Tensor, step: int) -> None:
+        values = torch.stack(list(losses.values())).detach()
+        if not torch.isfinite(values).all():
+            name, value = next((name, loss.item()) for name, loss in losses.items() if not torch.isfinite(loss))
+            raise LossNotFiniteError(name, value, step)
+        optimizer.zero_grad()
+        self.manual_backward(objective)
+        if self.settings.optimizer.gradient_norm is not None:
+            self.clip_gradients(optimizer, self.settings.optimizer.gradient_norm, "norm")  # type: ignore[arg-type]
+        optimizer.step()
+
+    def _average(self, step: int) -> None:
+        decay = min(self.settings.optimizer.average, (1 + step) / (10 + step))
+        if decay > 0:
+            averaged, current = list(self.averaged.parameters()), [*self.to_target.parameters(), *self.to_source.parameters()]
+            get_ema_multi_avg_fn(decay)(averaged, current, None)  # type: ignore[no-untyped-call]
+
+    def on_train_batch_end(self, outputs: Any, batch: Crops, batch_idx: int) -> None:
+        """Tells ``after_step``."""
+        if self.after_step is not None and self.trainer.is_global_zero:
+            self.after_step(self.current_epoch * self.settings.schedule.steps_per_epoch + batch_idx + 1)
 
     def configure_optimizers(self) -> Any:
         """Adam for both generators and for both discriminators; see :func:`learning_rate_factor`."""
@@ -222,66 +364,73 @@ class CycleGAN(pl.LightningModule):
             pool.restore(state)
 
 
-def _require_grad(networks: tuple[nn.Module, ...], required: bool) -> None:
+def _require_grad(networks: Iterable[nn.Module], required: bool) -> None:
     for network in networks:
         network.requires_grad_(required)
 
 
 def train_translator(
-    source: Path, target: Path, settings: TranslationSettings, hardware: HardwareSettings, *, model: Path, curves: Path
+    source: Path,
+    target: Path,
+    settings: TranslationSettings,
+    hardware: HardwareSettings,
+    *,
+    model: Path,
+    curves: Path,
+    samples: Path,
+    segmenter: SourceSegmenter | None = None,
 ) -> CycleGAN:
     """Trains on the split ``train`` of two frame sets and writes the generators.
 
     Args:
-        source: Frame set with images of the source.
+        source: Frame set with images of the source (and labels, where crops are matched by them).
         target: Frame set with images of the target.
         settings: Networks, losses, schedule.
         hardware: What to run on.
         model: The model file.
-        curves: CSV file with each epoch's mean losses.
+        curves: CSV file with each epoch's mean losses and mean logits of the discriminators.
+        samples: Folder that gets a sheet ``step_<steps>.jpg`` each ``settings.samples.every`` steps: see :func:`write_samples`.
+        segmenter: A segmenter of the source, for the semantic consistency loss.
 
     Returns:
         The trained networks.
 
     Raises:
         FrameError: If a frame set is unfinished, has fewer than two training frames, or a frame is smaller than the crop.
-        TrainingError: If a loss is not finite.
+        TrainingError: If a loss is not finite (then it names step, frames and the last good state), a segmenter is wanted and not
+            given, or gradients are to be clipped under precision 16-mixed.
     """
-    draw = UnpairedCrops(
-        read_frames(source).split("train"), read_frames(target).split("train"), settings.crop, settings.schedule.seed
-    )
+    if settings.optimizer.gradient_norm is not None and hardware.precision == "16-mixed":
+        raise TrainingError(
+            "translation.optimizer.gradient_norm cannot be used with hardware.precision 16-mixed, which scales the gradients; "
+            "use bf16-mixed."
+        )
+    frames = read_frames(source).split("train"), read_frames(target).split("train")
+    draw = UnpairedCrops(*frames, settings.crop, settings.schedule.seed)
+    shown = [evenly_spread(one, settings.samples.frames) for one in frames]
+    resume = resume_folder("translator", settings, [source, target, *([segmenter.file] if segmenter else [])])
+
+    def show(step: int) -> None:
+        if step % settings.samples.every == 0 or step == settings.schedule.steps:
+            path = samples / f"step_{step:06}.jpg"
+            write_samples(path, shown[0], shown[1], module.result, module.device, size=settings.crop.load_size)
+            (resume / "samples").mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, resume / "samples" / path.name)
+
     torch.manual_seed(settings.schedule.seed)
-    module = CycleGAN(settings)
-    resume = resume_folder("translator", settings, [source, target])
-    fit(module, draw, schedule=settings.schedule, hardware=hardware, curves=curves, resume=resume)
-    state = {name: tensor for name, tensor in module.state_dict().items() if name.startswith(("to_target.", "to_source."))}
-    save_model(model, MODEL_KIND, {"generator": dataclasses.asdict(settings.generator)}, state)
+    module = CycleGAN(settings, segmenter=segmenter, after_step=show)
+    if (resume / "samples").is_dir():
+        shutil.copytree(resume / "samples", samples, dirs_exist_ok=True)
+    try:
+        fit(module, draw, schedule=settings.schedule, hardware=hardware, curves=curves, resume=resume)
+    except LossNotFiniteError as error:
+        size = settings.schedule.batch_size
+        pairs = [draw.frames(index) for index in range(error.step * size, (error.step + 1) * size)]
+        batch = ", ".join(f"{draw.source.image_path(one)} and {draw.target.image_path(other)}" for one, other in pairs)
+        last = resume / "last.ckpt"
+        raise TrainingError(
+            f"{error}, with the batch {batch}. The last good state is {last if last.is_file() else 'the start'}. Look at these "
+            "images; lower translation.optimizer.learning_rate or set gradient_norm."
+        ) from error
+    save_generators(model, module.result)
     return module
-
-
-class Generators(NamedTuple):
-    """A trained translator's two directions, ready for inference."""
-
-    to_target: ResnetGenerator
-    to_source: ResnetGenerator
-
-
-def load_generators(path: Path, device: torch.device) -> Generators:
-    """Reads a model file that :func:`train_translator` wrote.
-
-    Raises:
-        ModelFileError: If the file is missing, damaged, of another kind, or its weights do not fit its settings.
-    """
-    model = load_model(path, MODEL_KIND)
-    settings = TypeAdapter(GeneratorSettings).validate_python(model.settings["generator"])
-    generators = []
-    for name in Generators._fields:
-        network = ResnetGenerator(settings)
-        prefix = f"{name}."
-        weights = {key.removeprefix(prefix): tensor for key, tensor in model.state_dict.items() if key.startswith(prefix)}
-        try:
-            network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ModelFileError(f"{path}: its weights do not fit its settings {settings}: {error}") from None
-        generators.append(network.to(device).eval().requires_grad_(False))
-    return Generators(*generators)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from synth2real.frames import read_frames, write_image
-from synth2real.translation.cyclegan import Generators
-from synth2real.translation.data import evenly_spread, resize
+from synth2real.frames import FrameSet, write_image
+from synth2real.translation.data import resize
+from synth2real.translation.generators import Generators
 from synth2real.translation.translate import translate_images
 
 _CELL_WIDTH = 256
@@ -36,23 +36,31 @@ def sheet(rows: Sequence[Sequence[UInt8[np.ndarray, "_ _ 3"]]], columns: Sequenc
     return np.concatenate(lines)
 
 
-def write_samples(path: Path, source: Path, target: Path, generators: Generators, device: torch.device, *, count: int) -> None:
-    """Writes a sheet with, for fixed frames of each set, the real, translated and reconstructed image and the identity image.
+def write_samples(
+    path: Path,
+    source: FrameSet,
+    target: FrameSet,
+    generators: Generators,
+    device: torch.device,
+    *,
+    size: tuple[int, int] | None = None,
+) -> None:
+    """Writes a sheet with each frame's real, translated and reconstructed image and its identity image.
 
     Args:
         path: JPEG or PNG file.
-        source: Frame set of the source; of both sets the split ``train`` is shown.
-        target: Frame set of the target.
+        source: Frames of the source to show.
+        target: Frames of the target to show.
         generators: Both directions.
         device: Where they are.
-        count: Frames of each set.
+        size: (height, width) at which they are translated; None takes their own.
     """
     rows = []
     to_target, to_source = generators
-    for root, forth, back in ((source, to_target, to_source), (target, to_source, to_target)):
-        frames = evenly_spread(read_frames(root).split("train"), count)
+    for frames, forth, back in ((source, to_target, to_source), (target, to_source, to_target)):
         for frame in frames.frames:
-            real = frames.image(frame)[None]
+            image = frames.image(frame)
+            real = resize(image, size or image.shape[:2])[None]
             translated = translate_images(forth, real, device)
             reconstructed = translate_images(back, translated, device)
             rows.append([image[0] for image in (real, translated, reconstructed, translate_images(back, real, device))])
