@@ -19,14 +19,14 @@ def main(
     out: Path,
     detector: Path | None = None,
     pseudo_labels: Path | None = None,
-    translation_grid: Path | None = None,
+    translation_grids: Path | None = None,
 ) -> None:
     """Shows an experiment's results: a summary as CSV, and one HTML page with tables, pictures and curves.
 
     Args:
         evaluations: Folder with the scores of each model, as JSON.
         data: JSON file with the data's statistics.
-        translation: JSON file with the translation's scores.
+        translation: Folder with the scores of each translation, as JSON.
         target: Frame set with the target's images.
         annotations: Frame set with the target's annotated label ids.
         predictions: Folder with a frame set of predicted label ids for each model.
@@ -36,11 +36,11 @@ def main(
         out: HTML file.
         detector: JSON file with the detector's scores.
         pseudo_labels: Folder with the pseudo-labels' statistics, as JSON.
-        translation_grid: JPEG or PNG file with translated images.
+        translation_grids: Folder with a sheet of translated images for each, as JPEG or PNG.
     """
     optional = {"Detector": detector, "Pseudo-labels": pseudo_labels}
     statistics = {"Data": data, "Translation": translation} | {title: path for title, path in optional.items() if path}
-    grids = {"Translation": translation_grid} if translation_grid else {}
+    grids = {"Translation": translation_grids} if translation_grids else {}
     sources = ReportSources(
         evaluations=evaluations,
         target=target,

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synth2real.evaluation import EvaluationSettings, evaluate
+from synth2real.evaluation.evaluate import EvaluationSettings, evaluate
 from synth2real.frames import Frame, FrameError, write_frames, write_image, write_label
 from synth2real.label_space import LABEL_SPACES, PALETTE
 from synth2real.report.page import ReportSettings, ReportSources, write_report
 from synth2real.report.pictures import choose, colour_map, curves, photo
-from synth2real.report.tables import ReportError, ladder_position, read_table, to_csv
+from synth2real.report.tables import ReportError, ladder_position, read_comparable, read_table, to_csv
 
 _SIZE = (24, 40)
 _MODELS = ("source_only", "adapted", "round-2", "round-10", "oracle")
@@ -55,7 +55,8 @@ def sources(tmp_path: Path) -> ReportSources:
     (tmp_path / "data.json").write_text('{"source": {"frames": 3, "size": [24, 40]}, "all": {"a": {"x": 1}, "b": {"x": null}}}')
     (tmp_path / "rounds").mkdir()
     (tmp_path / "rounds/round-1.json").write_text('{"kept": 87.65}')
-    write_image(tmp_path / "grid.jpg", np.zeros((8, 8, 3), np.uint8))
+    for name in ("adapted", "fda"):
+        write_image(tmp_path / "grids" / f"{name}.jpg", np.zeros((8, 8, 3), np.uint8))
     return ReportSources(
         evaluations=tmp_path / "evaluation",
         target=tmp_path / "target",
@@ -64,7 +65,7 @@ def sources(tmp_path: Path) -> ReportSources:
         fused=tmp_path / "fused",
         curves=tmp_path / "curves",
         statistics={"Data": tmp_path / "data.json", "Rounds": tmp_path / "rounds"},
-        grids={"Data": tmp_path / "grid.jpg"},
+        grids={"Data": tmp_path / "grids"},
     )
 
 
@@ -118,7 +119,7 @@ def test_the_page_is_whole_and_offline(sources: ReportSources, tmp_path: Path) -
     assert all(link.startswith("data:") for link in page.links)
     assert not re.search(r"https?://|@import|url\((?!data:)", text)
     fused_and_unfused = 2 * (len(_MODELS) - 1) + 1
-    assert len(page.pictures) == 2 * (2 + fused_and_unfused) + 3 + 1  # of two frames; three curves; the grid
+    assert len(page.pictures) == 2 * (2 + fused_and_unfused) + 3 + 2  # of two frames; three curves; the grids
     for uri in page.pictures:
         assert base64.b64decode(uri.split(",", 1)[1], validate=True)
     assert "frame_1&lt;b&gt;" in text
@@ -205,6 +206,20 @@ def test_missing_and_damaged_files_are_named(sources: ReportSources, tmp_path: P
     with pytest.raises(ReportError, match="no evaluation"):
         _write(sources, tmp_path)
     assert not (tmp_path / "summary.csv").exists()
+
+
+def test_scores_by_different_protocols_are_refused(sources: ReportSources, tmp_path: Path) -> None:
+    folder = sources.statistics["Rounds"]
+    for name, frames in (("adapted", 100), ("fda", 100)):
+        (folder / f"{name}.json").write_text(json.dumps({"protocol": {"size": "64x96", "frames": frames}, "distances": {}}))
+    assert list(read_comparable(folder)) == ["fda", "adapted", "round-1"]
+    _change(folder / "adapted.json", protocol={"size": "64x96", "frames": 80})
+    message = r"adapted\.json: measured by another protocol than .*fda\.json.*\{'frames': 80\}, not \{'frames': 100\}"
+    with pytest.raises(ReportError, match=message):
+        _write(sources, tmp_path)
+    _change(folder / "adapted.json", protocol={"size": "64x96", "frames": 100, "seed": 1})
+    with pytest.raises(ReportError, match=r"\{'seed': 1\}, not \{'seed': None\}"):
+        _write(sources, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "epoch,loss\n1,2\n", "step,loss\n1,two\n", "step,loss\n1\n"])

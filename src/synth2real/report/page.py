@@ -10,7 +10,17 @@ from jinja2 import Environment, StrictUndefined
 from synth2real.frames import read_frames, read_image, write_text
 from synth2real.label_space import LABEL_SPACES
 from synth2real.report import pictures
-from synth2real.report.tables import MAJORITY, ReportError, Table, best_per_class, ladder_position, read_json, read_table, to_csv
+from synth2real.report.tables import (
+    MAJORITY,
+    ReportError,
+    Table,
+    best_per_class,
+    ladder_position,
+    read_comparable,
+    read_json,
+    read_table,
+    to_csv,
+)
 from synth2real.report.template import PAGE
 
 
@@ -49,7 +59,7 @@ class ReportSources:
     statistics: Mapping[str, Path]
     """Title and JSON file of each further section, or a folder of such files; shown as they are."""
     grids: Mapping[str, Path]
-    """Title of such a section and a JPEG or PNG file that belongs to it."""
+    """Title of such a section and a folder of JPEG or PNG files that belong to it."""
 
 
 def write_report(sources: ReportSources, params: Mapping[str, Any], settings: ReportSettings, summary: Path, out: Path) -> None:
@@ -75,7 +85,7 @@ def write_report(sources: ReportSources, params: Mapping[str, Any], settings: Re
         pictures=_pictures(sources, table, settings),
         curves=[(path.stem, pictures.curves(path)) for path in sorted(curve_paths, key=_training_position)],
         statistics=[
-            (title, _statistics(path), pictures.photo(read_image(sources.grids[title]), 2048) if title in sources.grids else None)
+            (title, _statistics(path), _grids(sources.grids[title]) if title in sources.grids else {})
             for title, path in sources.statistics.items()
         ],
         params=params,
@@ -128,12 +138,18 @@ def _pictures(sources: ReportSources, table: Table, settings: ReportSettings) ->
 
 def _statistics(path: Path) -> Any:
     """The content of a JSON file, or of all in a folder; what it says of several things alike is put side by side."""
-    content = {file.stem: read_json(file) for file in sorted(path.glob("*.json"))} if path.is_dir() else read_json(path)
+    content = read_comparable(path) if path.is_dir() else read_json(path)
     things = list(content.values())
     if len(things) < 2 or not all(isinstance(thing, Mapping) for thing in things) or not set(things[0]) & set(things[1]):
         return content
     keys = dict.fromkeys(key for thing in things for key in thing)
     return {key: {name: thing[key] for name, thing in content.items() if key in thing} for key in keys}
+
+
+def _grids(folder: Path) -> dict[str, str]:
+    """The pictures in a folder by name, as data URIs, in the ladder's order."""
+    paths = sorted((path for path in folder.iterdir() if path.suffix in (".jpg", ".png")), key=lambda p: ladder_position(p.stem))
+    return {path.stem: pictures.photo(read_image(path), 2048) for path in paths}
 
 
 def _training_position(path: Path) -> tuple[int, int, str]:

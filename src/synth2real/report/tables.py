@@ -55,11 +55,33 @@ def read_json(path: Path) -> Any:
         raise ReportError(f"{path}: expected JSON, found {error}. Run the stage that makes it again.") from None
 
 
+def read_comparable(folder: Path) -> dict[str, Any]:
+    """The JSON files of a folder by name, in the ladder's order.
+
+    Raises:
+        ReportError: If one is damaged, or was measured by another ``protocol`` than the first that names one.
+    """
+    paths = sorted(folder.glob("*.json"), key=lambda path: ladder_position(path.stem))
+    contents = {path: read_json(path) for path in paths}
+    protocols = {path: content["protocol"] for path, content in contents.items() if "protocol" in content}
+    for path, protocol in protocols.items():
+        first, expected = next(iter(protocols.items()))
+        differing = sorted(key for key in {*protocol, *expected} if protocol.get(key) != expected.get(key))
+        if differing:
+            of_first, of_this = ({key: values.get(key) for key in differing} for values in (expected, protocol))
+            raise ReportError(
+                f"{path}: measured by another protocol than {first}, so their scores cannot be compared: {of_this}, not "
+                f"{of_first}. Score both again (dvc repro), or delete the one that is left of an earlier run."
+            )
+    return {path.stem: content for path, content in contents.items()}
+
+
 def ladder_position(model: str) -> tuple[int, int, str]:
-    """Sorts models as the method builds on them: source_only, adapted, round-1, round-2, ..., others by name, oracle."""
+    """Sorts models as the method builds on them: source_only, controls, adapted, round-1, round-2, ..., others, oracle."""
     if match := re.fullmatch(r"round-(\d+)", model):
-        return (2, int(match[1]), model)
-    return ({"source_only": 0, "adapted": 1, "oracle": 4}.get(model, 3), 0, model)
+        return (3, int(match[1]), model)
+    places = {"source_only": 0, "colour_statistics": 1, "fda": 1, "adapted": 2, "oracle": 5}
+    return (places.get(model, 4), 0, model)
 
 
 def read_table(folder: Path) -> Table:

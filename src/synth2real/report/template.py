@@ -153,10 +153,10 @@ pasted over the model's prediction.</p>
 <div class="panels">{% for column, uri in panels.items() %}<img src="{{ uri }}" alt="{{ column }} over steps">{% endfor %}</div>
 {% endfor %}
 
-{% for title, content, picture in statistics %}
+{% for title, content, grids in statistics %}
 <h2>{{ title }}</h2>
 {{ tree(content) }}
-{% if picture %}<p></p><img class="plot" src="{{ picture }}" alt="{{ title }}">{% endif %}
+{% for name, uri in grids.items() %}<h3>{{ words(name) }}</h3><img class="plot" src="{{ uri }}" alt="{{ title }}">{% endfor %}
 {% endfor %}
 
 <h2>Settings</h2>

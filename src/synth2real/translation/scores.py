@@ -1,32 +1,47 @@
-"""How far translated frames are from the target, and how much of the source's content they keep.
+"""How far translated frames are from the target, how varied they are, and how much of the source's content they keep.
 
-Distances are taken between ImageNet features of EfficientNet-Lite0 and carry its name: ``fd_lite0`` and ``kd_lite0`` cannot be
-compared with FID and KID, which are the same formulas over Inception-v3 features.
+Distances are taken between features of Inception-v3, under the usual names ``fid`` and ``kid``, where its weights are at hand.
+Over the offline EfficientNet-Lite0 they carry its name: ``fd_lite0`` and ``kd_lite0`` cannot be compared with FID and KID.
 """
 
+import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 from rich.progress import track
-from timm import create_model
-from torch import nn
 
-from synth2real.encoders import OFFLINE_ENCODER, load_encoder_weights
-from synth2real.frames import FrameError, FrameSet, read_frames
+from synth2real.encoders import OFFLINE_ENCODER
+from synth2real.frames import FrameError, FrameSet, read_bytes, read_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES
 from synth2real.training import inference_device
-from synth2real.translation.data import evenly_spread, resize, to_tensor
+from synth2real.translation.data import evenly_spread
+from synth2real.translation.distances import (
+    colour_distance,
+    diversity,
+    fast_frechet_distance,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+    with_interval,
+)
+from synth2real.translation.features import INCEPTION, Statistics, feature_extractor, statistics
 
-_PIXELS = 32
-"""Each frame gives the colours of a 32x32 grid of its pixels."""
-_DIRECTIONS = 64
-_QUANTILES = (np.arange(1000) + 0.5) / 1000
+_log = logging.getLogger(__name__)
+
+METRICS: Final = {
+    INCEPTION: ("fid", "kid", "precision_inception", "recall_inception", "colour"),
+    OFFLINE_ENCODER: ("fd_lite0", "kd_lite0", "precision_lite0", "recall_lite0", "colour"),
+}
+"""By network: the names of Fréchet distance, kernel distance, precision, recall, and colour distance (8-bit steps)."""
+_LOWEST: Final = np.array((0, -np.inf, 0, 0, 0))
+_HIGHEST: Final = np.array((np.inf, np.inf, 1, 1, np.inf))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,122 +49,145 @@ class TranslationScoreSettings:
     """The section ``translation_scores`` of params.yaml."""
 
     frames: int
-    """Frames taken of each set, evenly spread; all where there are fewer. Distances depend on it: compare at equal numbers."""
+    """Frames taken of each set, evenly spread; as many as the smallest set has, if that is fewer."""
     size: tuple[int, int]
-    """(height, width) at which the encoder sees every frame, whatever its own size."""
+    """(height, width) at which EfficientNet-Lite0 sees every frame, whatever its own size."""
+    inception_weights: Path | None
+    """Torch-fidelity's weights of Inception-v3; None takes EfficientNet-Lite0."""
+    neighbours: int
+    """How many make the neighbourhood of a frame in precision and recall."""
+    resamples: int
+    """Halves of the frames that are scored for each confidence interval."""
+    confidence: float
+    """Of the intervals, such as 0.95."""
+    seed: int
+    """Chooses these halves."""
+    collapse_ratio: float
+    """Below this share of the source's diversity, translated frames raise the alarm."""
 
     def __post_init__(self) -> None:
-        if self.frames < 2:
-            raise ValueError(f"frames must be at least 2, got {self.frames}")
+        if self.neighbours < 1:
+            raise ValueError(f"neighbours must be at least 1, got {self.neighbours}")
+        if self.frames < self.least_frames:
+            raise ValueError(f"frames must be at least 2 (neighbours + 1) = {self.least_frames}, got {self.frames}")
         if min(self.size) < 32:
             raise ValueError(f"size must be at least 32x32 (height x width), got {self.size[0]}x{self.size[1]}")
+        if self.resamples < 20:
+            raise ValueError(f"resamples must be at least 20, got {self.resamples}")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence must be in 0..1, got {self.confidence}")
+        if not 0 <= self.collapse_ratio < 1:
+            raise ValueError(f"collapse_ratio must be in 0..1, got {self.collapse_ratio}")
+
+    @property
+    def least_frames(self) -> int:
+        """What precision and recall of half of the frames need."""
+        return 2 * (self.neighbours + 1)
 
 
-# --- Distances between sets of features --------------------------------------------------------------------------------
+# --- Distances ---------------------------------------------------------------------------------------------------------
 
 
-def frechet_distance(first: Float[np.ndarray, "n features"], second: Float[np.ndarray, "m features"]) -> float:
-    """Squared Fréchet distance of the Gaussians fitted to two sets: ``|mu1 - mu2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))``.
-
-    Dowson & Landau, J. Multivariate Analysis 1982, equation 4; as a score of generators: Heusel et al., NeurIPS 2017, equation 6.
-    With ``C = A^T A``, the last trace is the sum of the singular values of ``A1 A2^T``: exact without a matrix root, also where
-    there are fewer samples than features. Few samples bias it upwards, so only distances at equal numbers compare.
-
-    Args:
-        first: At least two samples.
-        second: At least two samples.
-    """
-    means = first.mean(axis=0, dtype=np.float64), second.mean(axis=0, dtype=np.float64)
-    roots: list[np.ndarray] = [
-        np.asarray(np.linalg.qr((features - mean) / np.sqrt(len(features) - 1), mode="r"))
-        for features, mean in zip((first, second), means, strict=True)
-    ]
-    variances = sum(float(np.square(root).sum()) for root in roots)
-    overlap = float(np.linalg.norm(roots[0] @ roots[1].T, "nuc"))
-    return float(np.square(means[0] - means[1]).sum()) + variances - 2 * overlap
-
-
-def kernel_distance(first: Float[np.ndarray, "n features"], second: Float[np.ndarray, "m features"]) -> float:
-    """Unbiased squared maximum mean discrepancy with the kernel ``(x.y / d + 1)^3``; around 0 (also below) for equal sets.
-
-    Bińkowski et al., "Demystifying MMD GANs", ICLR 2018, section 4 (the kernel inception distance) and Gretton et al., JMLR 2012,
-    equation 3. Over all samples at once instead of blocks of them.
+def distances(first: Statistics, target: Statistics, neighbours: int, *, fast: bool = False) -> Float64[np.ndarray, "5"]:
+    """The five measures of :data:`METRICS` between source or translated frames and target frames.
 
     Args:
-        first: At least two samples.
-        second: At least two samples.
+        first: Of source or translated frames.
+        target: Of as many target frames.
+        neighbours: See :func:`synth2real.translation.distances.precision_recall`.
+        fast: Take :func:`synth2real.translation.distances.fast_frechet_distance`.
+
+    Raises:
+        ValueError: If the sets differ in protocol or number of frames.
     """
-
-    def kernel(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        return np.asarray((left.astype(np.float64) @ right.T.astype(np.float64) / left.shape[1] + 1) ** 3)
-
-    def without_diagonal(matrix: np.ndarray) -> float:
-        count = len(matrix)
-        return float(matrix.sum() - np.trace(matrix)) / (count * (count - 1))
-
-    within = without_diagonal(kernel(first, first)) + without_diagonal(kernel(second, second))
-    return within - 2 * float(kernel(first, second).mean())
-
-
-def colour_distance(first: Float[np.ndarray, "n 3"], second: Float[np.ndarray, "m 3"]) -> float:
-    """Sliced Wasserstein distance of order 2 between two sets of colours, in the colours' own unit.
-
-    Bonneel et al., "Sliced and Radon Wasserstein Barycenters of Measures", 2015: the root mean square, over directions evenly
-    spread on the half sphere, of the distance between the projections' quantiles.
-    """
-    heights = (np.arange(_DIRECTIONS) + 0.5) / _DIRECTIONS
-    turns = np.arange(_DIRECTIONS) * np.pi * (3 - np.sqrt(5))  # golden-angle spiral
-    radii = np.sqrt(1 - heights**2)
-    directions = np.stack((radii * np.cos(turns), radii * np.sin(turns), heights))
-    gaps = np.quantile(first @ directions, _QUANTILES, axis=0) - np.quantile(second @ directions, _QUANTILES, axis=0)
-    return float(np.sqrt(np.square(gaps).mean()))
+    if first.protocol != target.protocol or len(first.features) != len(target.features):
+        raise ValueError(
+            f"features of {len(first.features)} frames by {first.protocol} and of {len(target.features)} by {target.protocol} "
+            "cannot be compared; take both by one network, at one size, of equally many frames."
+        )
+    frechet = fast_frechet_distance if fast else frechet_distance
+    return np.array(
+        (
+            frechet(first.features, target.features),
+            kernel_distance(first.features, target.features),
+            *precision_recall(first.features, target.features, neighbours),
+            colour_distance(first.colours, target.colours),
+        )
+    )
 
 
-# --- What is measured of frames ----------------------------------------------------------------------------------------
+def compared(
+    source: Statistics, translated: Statistics, target: Statistics, settings: TranslationScoreSettings
+) -> dict[str, dict[str, float]]:
+    """Distances to the target before and after translation, and their change, each with a confidence interval.
 
-
-class Statistics(NamedTuple):
-    """What the distances need of a frame set."""
-
-    features: Float[np.ndarray, "frames features"]
-    """The encoder's pooled output for each frame."""
-    colours: Float[np.ndarray, "pixels 3"]
-    """RGB, 0..255, of a grid of pixels of each frame."""
-
-
-def offline_encoder(device: torch.device) -> nn.Module:
-    """EfficientNet-Lite0 with ImageNet weights, giving pooled features (1280 a frame)."""
-    encoder: nn.Module = create_model(OFFLINE_ENCODER, num_classes=0)
-    load_encoder_weights(encoder, OFFLINE_ENCODER, "offline")
-    return encoder.to(device).eval()
-
-
-@torch.inference_mode()
-def statistics(frames: FrameSet, encoder: nn.Module, size: tuple[int, int], device: torch.device) -> Statistics:
-    """Reads frames and takes their features and colours.
+    The change is resampled as one: each half of the target is compared with the same frames before and after translation, so what
+    both distances owe to the choice of frames cancels out.
 
     Args:
-        frames: With images.
-        encoder: See :func:`offline_encoder`; it sees values in [-1, 1].
-        size: (height, width) at which it sees them.
-        device: Where it is.
+        source: Of the source frames.
+        translated: Of their translations, in the same order.
+        target: Of as many target frames.
+        settings: Resamples and neighbours.
+
+    Returns:
+        By metric: ``source``, ``translated`` and ``change`` (the second less the first), each also with ``_low`` and ``_high``.
     """
-    features, colours = [], []
-    for frame in track(frames.frames, f"features of {frames.root}"):
-        image = frames.image(frame)
-        features.append(encoder(to_tensor(resize(image, size))[None].to(device))[0].float().cpu().numpy())
-        rows, columns = (np.linspace(0, side - 1, _PIXELS).round().astype(int) for side in image.shape[:2])
-        colours.append(image[np.ix_(rows, columns)].reshape(-1, 3))
-    return Statistics(np.stack(features), np.concatenate(colours).astype(np.float64))
 
+    def scores(first: np.ndarray, second: np.ndarray, fast: bool) -> Float64[np.ndarray, "3 5"]:
+        halves = [distances(part.of(first), target.of(second), settings.neighbours, fast=fast) for part in (source, translated)]
+        return np.stack((*halves, halves[1] - halves[0]))
 
-def distances(first: Statistics, second: Statistics) -> dict[str, float]:
-    """``fd_lite0``, ``kd_lite0`` and ``colour`` (8-bit steps) between two frame sets."""
+    count = len(target.features)
+    everything = np.arange(count)
+    estimate = with_interval(
+        scores(everything, everything, fast=False),
+        partial(scores, fast=True),
+        count,
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=settings.seed,
+    )
+    low, high = estimate.low, estimate.high
+    low[:2], high[:2] = np.maximum(low[:2], _LOWEST), np.minimum(high[:2], _HIGHEST)
     return {
-        "fd_lite0": frechet_distance(first.features, second.features),
-        "kd_lite0": kernel_distance(first.features, second.features),
-        "colour": colour_distance(first.colours, second.colours),
+        metric: {
+            f"{name}{suffix}": _rounded(values[row, column])
+            for row, name in enumerate(("source", "translated", "change"))
+            for suffix, values in (("", estimate.value), ("_low", low), ("_high", high))
+        }
+        for column, metric in enumerate(METRICS[target.protocol.network])
     }
+
+
+def _rounded(value: float) -> float:
+    """Six significant digits."""
+    return float(f"{value:.6g}")
+
+
+def diversities(
+    source: Statistics, translated: Statistics, target: Statistics, settings: TranslationScoreSettings
+) -> dict[str, float | bool]:
+    """How varied each set's features are, and whether translation made frames alike: the alarm of mode collapse.
+
+    A generator that gives much the same image whatever it is shown has lost the source's variety. The Fréchet distance can stay
+    small for long then; the trace of the covariance falls at once.
+
+    Returns:
+        ``source``, ``translated`` and ``target`` (see :func:`synth2real.translation.distances.diversity`), ``ratio`` (translated
+        over source) and ``mode_collapse`` (whether it is below ``settings.collapse_ratio``; a warning is logged too).
+    """
+    values = [diversity(part.features) for part in (source, translated, target)]
+    ratio = values[1] / values[0] if values[0] > 0 else 1.0
+    if ratio < settings.collapse_ratio:
+        _log.warning(
+            "Mode collapse: translated frames have %.0f %% of the diversity of the source's (alarm below %.0f %%). Look at the "
+            "samples; fewer steps, a lower learning rate, or a higher translation.loss.cycle and .identity may help.",
+            100 * ratio,
+            100 * settings.collapse_ratio,
+        )
+    named = dict(zip(("source", "translated", "target"), map(_rounded, values), strict=True))
+    return {**named, "ratio": _rounded(ratio), "mode_collapse": ratio < settings.collapse_ratio}
 
 
 # --- Content -----------------------------------------------------------------------------------------------------------
@@ -200,58 +238,79 @@ class ScoredSets(NamedTuple):
     target: FrameSet
 
 
-def chosen_sets(source: Path, translated: Path, target: Path, count: int) -> ScoredSets:
-    """Chooses at most ``count`` frames of the split ``train`` of each set, evenly spread.
+def chosen_sets(source: Path, translated: Path, target: Path, settings: TranslationScoreSettings) -> ScoredSets:
+    """Chooses equally many frames of the split ``train`` of each set, evenly spread: distances depend on the number.
 
     Raises:
-        FrameError: If a set is unfinished or has fewer than two such frames, or a translated frame is none of the source.
+        FrameError: If a set is unfinished or has too few such frames, or a translated frame is none of the source.
     """
-    chosen = evenly_spread(read_frames(translated).split("train"), count)
+    translations, targets = read_frames(translated).split("train"), read_frames(target).split("train")
     of_source = {frame.frame_id: frame for frame in read_frames(source).split("train").frames}
-    strangers = [frame.frame_id for frame in chosen.frames if frame.frame_id not in of_source]
+    strangers = [frame.frame_id for frame in translations.frames if frame.frame_id not in of_source]
     if strangers:
         raise FrameError(
             f"{translated}: frame {strangers[0]} is none of {source}; translate that source again before it is scored."
         )
-    sets = ScoredSets(
-        FrameSet(source, tuple(of_source[frame.frame_id] for frame in chosen.frames)),
-        chosen,
-        evenly_spread(read_frames(target).split("train"), count),
+    for frames in (translations, targets):
+        if len(frames) < settings.least_frames:
+            raise FrameError(
+                f"{frames.root}: expected at least {settings.least_frames} frames of the split train, found {len(frames)}. Add "
+                "frames, or lower translation_scores.neighbours."
+            )
+    count = min(settings.frames, len(translations), len(targets))
+    chosen = evenly_spread(translations, count)
+    return ScoredSets(
+        FrameSet(source, tuple(of_source[frame.frame_id] for frame in chosen.frames)), chosen, evenly_spread(targets, count)
     )
-    for frames in sets:
-        if len(frames) < 2:
-            raise FrameError(f"{frames.root}: expected at least 2 frames of the split train, found {len(frames)}.")
-    return sets
 
 
 def score_translation(
     sets: ScoredSets, predict: Predict, settings: TranslationScoreSettings, hardware: HardwareSettings
 ) -> dict[str, Any]:
-    """Distances to the target before and after translation, and content before and after.
+    """Distances to the target before and after translation, diversity, and content before and after.
 
     Args:
         sets: See :func:`chosen_sets`; the source with labels.
-        predict: A segmenter trained on the untranslated source; it has seen these frames, so ``content.source`` is the ceiling.
-        settings: Sizes.
+        predict: A segmenter trained on the untranslated source; it has seen these frames, so its scores there are the ceiling.
+        settings: What is measured.
         hardware: What to run on.
 
     Returns:
-        ``frames`` (numbers of frames), ``source`` and ``translated``: each with :func:`distances` to the target and
-        :func:`content_scores`.
+        ``protocol`` (how it was measured: only scores of equal protocol can be compared), ``distances`` (see :func:`compared`),
+        ``diversity`` (see :func:`diversities`), and ``content``: by measure of :func:`content_scores`, before and after.
+
+    Raises:
+        FrameError: If an image or a label is missing or damaged.
+        ModelFileError: If there are no Inception-v3 weights in the file that should hold them.
     """
-    device = inference_device(hardware)
-    encoder = offline_encoder(device)
-    of_target = statistics(sets.target, encoder, settings.size, device)
+    extractor = feature_extractor(settings.inception_weights, settings.size, inference_device(hardware))
+    source, translated, target = (statistics(frames, extractor) for frames in sets)
+    content = [content_scores(frames, sets.source, predict) for frames in (sets.source, sets.translated)]
     return {
-        "frames": {"translated": len(sets.translated), "target": len(sets.target)},
-        **{
-            name: {
-                **distances(statistics(frames, encoder, settings.size, device), of_target),
-                **content_scores(frames, sets.source, predict),
-            }
-            for name, frames in (("source", sets.source), ("translated", sets.translated))
+        "protocol": {
+            **extractor.protocol._asdict(),
+            "frames": len(sets.target),
+            "chosen": _digest(sets.source, sets.target),
+            "neighbours": settings.neighbours,
+            "resamples": settings.resamples,
+            "confidence": settings.confidence,
+            "seed": settings.seed,
+        },
+        "distances": compared(source, translated, target, settings),
+        "diversity": diversities(source, translated, target, settings),
+        "content": {
+            name: {"source": _rounded(content[0][name]), "translated": _rounded(content[1][name])} for name in content[0]
         },
     }
+
+
+def _digest(*sets: FrameSet) -> str:
+    """The first sixteen hexadecimal digits of the SHA-256 of all image files."""
+    digest = hashlib.sha256()
+    for frames in sets:
+        for frame in frames.frames:
+            digest.update(hashlib.sha256(read_bytes(frames.image_path(frame))).digest())
+    return digest.hexdigest()[:16]
 
 
 def picture_rows(sets: ScoredSets, count: int) -> list[list[UInt8[np.ndarray, "_ _ 3"]]]:

@@ -1,0 +1,24 @@
+"""Gives the source's training images the target's look without training."""
+
+from pathlib import Path
+
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
+from synth2real.translation.restyle import Method, RestyleSettings, restyle_frames
+
+
+def main(source: Path, target: Path, method: Method, out: Path) -> None:
+    """Writes the split train of the source with the colours or the coarse look of the target.
+
+    Args:
+        source: Frame set with the source's images.
+        target: Frame set with the target's images.
+        method: How.
+        out: Frame set with the restyled images.
+    """
+    workers = read_section("hardware", HardwareSettings).workers
+    restyle_frames(source, target, out, method, read_section("restyle", RestyleSettings), workers=workers)
+
+
+if __name__ == "__main__":
+    run(main)
