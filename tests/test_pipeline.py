@@ -123,6 +123,7 @@ def test_stage_scripts_are_thin_and_each_is_used(document: dict[str, Any]) -> No
     assert {
         path: len(text.read_text().splitlines()) for path, text in scripts.items() if len(text.read_text().splitlines()) > 60
     } == {}
+    assert [path for path, text in scripts.items() if not text.read_text().endswith("\n    run(main)\n")] == []
     used = {re.search(r"stages/\w+\.py", str(stage.get("do", stage)["cmd"]))[0] for stage in document["stages"].values()}  # type: ignore[index]
     assert used == set(scripts)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from synth2real.frames import FrameError, read_frames
+from synth2real.frames import FrameError, read_frames, write_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import TRAIN_ID_TO_LABEL_ID
 from synth2real.segmentation.networks import Segmenter
@@ -51,7 +51,7 @@ def test_with_flipping_the_mirror_image_gives_the_mirrored_prediction(model: Pat
     assert (plain(image[:, ::-1])[:, ::-1] == plain(image)).mean() < 0.99
 
 
-def test_frames_of_the_chosen_splits_are_predicted(
+def test_predictions_are_those_of_the_predictor_frame_by_frame(
     make_frames: Callable[..., Path], model: Path, hardware: HardwareSettings, tmp_path: Path
 ) -> None:
     root = make_frames("target", 20, size=(40, 50))
@@ -64,6 +64,19 @@ def test_frames_of_the_chosen_splits_are_predicted(
     for frame in images.frames:
         expected = TRAIN_ID_TO_LABEL_ID[predict(images.image(frame))]
         np.testing.assert_array_equal(predictions.label(frame), expected)
+
+
+def test_frames_of_the_chosen_splits_are_predicted_and_all_if_none_is_chosen(
+    make_frames: Callable[..., Path], model: Path, hardware: HardwareSettings, tmp_path: Path
+) -> None:
+    root = make_frames("target", 4, size=(40, 50))
+    frames = [frame._replace(split="val" if number % 2 else "train") for number, frame in enumerate(read_frames(root).frames)]
+    write_frames(root, frames)
+    settings = SemanticPredictionSettings(flip=False)
+    for splits, expected in (((), frames), (("val",), frames[1::2])):
+        out = tmp_path / "_".join(("predictions", *splits))
+        predict_frames(root, model, splits, out, settings, hardware)
+        assert list(read_frames(out).frames) == expected
 
 
 def test_a_missing_split_or_image_leaves_no_frame_set(
