@@ -9,7 +9,7 @@ from synth2real.worlds.rendering import Placed, Scene, renderer
 from synth2real.worlds.streets import Street, street
 from synth2real.worlds.studios import studio
 
-STREETS_OF_A_LOOK, VIEWS = 4, 8
+STREETS_OF_A_LOOK, VIEWS = 7, 5
 
 
 class Shares(NamedTuple):
@@ -132,7 +132,7 @@ def foreground(place: Street) -> set[int]:
 
 def test_multi_class_stages_show_all_ten_classes() -> None:
     seen: set[int] = set()
-    for seed in range(3):
+    for seed in range(6):
         seen |= foreground(studio(np.random.default_rng(seed), 3))
     assert seen == {label.label_id for label in VEIS_LABELS}
 

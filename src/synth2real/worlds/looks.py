@@ -25,43 +25,48 @@ _Maker = Callable[[np.random.Generator, float], Material]
 def light(rng: np.random.Generator, look: LookName) -> Light:
     """A time of day and a weather."""
     azimuth = rng.uniform(0.0, 2.0 * np.pi)
-    overcast = {"game": 0.2, "camera": 0.75, "studio": 0.5}[look]
-    if rng.random() < overcast:
-        elevation, strength, softness = rng.uniform(0.7, 1.3), rng.uniform(0.1, 0.3), 1.6
-        sky = np.array((0.62, 0.66, 0.7)) * rng.uniform(0.75, 1.1)
+    covered = rng.random() < {"game": 0.45, "camera": 0.75, "studio": 0.5}[look]
+    dusk = rng.random() < {"game": 0.2, "camera": 0.06, "studio": 0.1}[look]
+    if covered:
+        elevation, strength, softness = rng.uniform(0.7, 1.3), rng.uniform(0.1, 0.3), np.inf
+        above = np.array((0.62, 0.66, 0.7)) * rng.uniform(0.75, 1.1)
     else:
         elevation, strength, softness = rng.uniform(0.35, 1.15), rng.uniform(1.0, 1.7), 0.12
-        sky = np.array((0.3, 0.36, 0.46)) * rng.uniform(0.8, 1.25)
+        above = np.array((0.3, 0.36, 0.46)) * rng.uniform(0.8, 1.25)
     warm = np.clip(1.2 - elevation, 0.0, 0.7)
     sun = strength * np.array((1.0, 0.95 - 0.12 * warm, 0.86 - 0.35 * warm))
     if look == "camera":
-        sky = sky * (0.95, 1.0, 0.97)
-    ground = 0.45 * sky.mean() * np.array((1.0, 0.97, 0.92))
+        above = above * (0.95, 1.0, 0.97)
+    if dusk:
+        sun, above = sun * rng.uniform(0.1, 0.4), above * rng.uniform(0.2, 0.5)
+    ground = 0.45 * above.mean() * np.array((1.0, 0.97, 0.92))
     flat = np.cos(elevation)
     direction = (float(flat * np.sin(azimuth)), float(flat * np.cos(azimuth)), float(np.sin(elevation)))
-    return Light(direction, tuple(sun.tolist()), tuple(sky.tolist()), tuple(ground.tolist()), softness)
+    return Light(direction, tuple(sun.tolist()), tuple(above.tolist()), tuple(ground.tolist()), softness)
 
 
 # --- Sky -----------------------------------------------------------------------------------------------------------------
 
+_SKY_SIZE: Final = (128, 512)
 
-def sky(rng: np.random.Generator, look: LookName) -> UInt8[np.ndarray, "128 512 3"]:
-    """A panorama with clouds; see :class:`synth2real.worlds.rendering.Scene`."""
-    height, width = 128, 512
-    elevation = np.linspace(1.0, -0.11, height, dtype=np.float32)[:, None, None]
-    if look == "game":
-        zenith, horizon = np.array((0.2, 0.42, 0.85)), np.array((0.68, 0.83, 0.97))
-    else:
-        zenith, horizon = np.array((0.5, 0.6, 0.74)), np.array((0.86, 0.9, 0.93))
-    zenith = zenith * rng.uniform(0.8, 1.15)
+
+def sky(rng: np.random.Generator, look: LookName, light: Light) -> UInt8[np.ndarray, "h w 3"]:
+    """A panorama for that light: clear, with clouds, or covered; see :class:`synth2real.worlds.rendering.Scene`."""
+    elevation = np.linspace(1.0, -0.11, _SKY_SIZE[0], dtype=np.float32)[:, None, None]
+    deep, pale = np.array((0.2, 0.42, 0.85)), np.array((0.58, 0.74, 0.93))
+    depth = rng.uniform(0.0, 1.0) if look == "game" else rng.uniform(0.0, 0.3)
+    zenith = (depth * deep + (1.0 - depth) * pale) * rng.uniform(0.85, 1.15)
+    horizon = 0.35 * zenith + 0.65 * np.array((0.93, 0.97, 1.0)) * rng.uniform(0.9, 1.15)
+    if light.is_covered:
+        zenith = horizon = np.array((0.9, 0.93, 0.96)) * rng.uniform(0.75, 1.15)
     blend = np.clip(elevation, 0.0, 1.0) ** 0.55
     clear = horizon * (1.0 - blend) + zenith * blend
-    cover = {"game": rng.uniform(-0.1, 0.6), "camera": rng.uniform(0.3, 1.3), "studio": rng.uniform(-0.2, 1.2)}[look]
-    clouds = np.clip((fractal_noise(rng, (height, width), (4, 8), 5) - 0.75 + 0.55 * cover) * 3.0, 0.0, 1.0)[..., None]
-    shade = fractal_noise(rng, (height, width), (8, 8), 4)[..., None]
-    bright = rng.uniform(0.8, 1.08) if look != "camera" else rng.uniform(0.78, 1.15)
-    cloud = bright * (0.82 + 0.22 * shade) * np.array((0.98, 0.99, 1.0))
-    return _to_bytes(clear * (1.0 - clouds) + cloud * clouds)
+    cover = rng.uniform(0.3, 1.3) if light.is_covered else rng.uniform(-0.3, 0.7)
+    clouds = np.clip((fractal_noise(rng, _SKY_SIZE, (4, 8), 5) - 0.75 + 0.55 * cover) * 3.0, 0.0, 1.0)[..., None]
+    shade = fractal_noise(rng, _SKY_SIZE, (8, 8), 4)[..., None]
+    cloud = rng.uniform(0.78, 1.15) * (0.82 + 0.22 * shade) * np.array((0.98, 0.99, 1.0))
+    dimmed = min(1.0, 0.45 + 0.9 * max(light.sky))  # the sky fades later than what it lights
+    return _to_bytes(dimmed * (clear * (1.0 - clouds) + cloud * clouds))
 
 
 # --- Materials -----------------------------------------------------------------------------------------------------------
@@ -166,6 +171,18 @@ def _leaves(rng: np.random.Generator, contrast: float) -> Material:
     return Material(_to_bytes(picture[..., None] * np.array((1.0, 1.0, 0.92))), 1.6)
 
 
+def _spray(rng: np.random.Generator, contrast: float) -> Material:
+    """Leaves around the middle, cut out; what lies between them is seen through."""
+    size = 128
+    picture = np.full((size, size, 4), (150, 150, 140, 0), np.uint8)
+    for number in range(230):
+        x, y = (int(value) for value in np.clip(rng.normal(size / 2, size / 5.2, 2), 8, size - 8))
+        axes = (int(rng.integers(5, 10)), int(rng.integers(3, 6)))
+        value = 255.0 * np.clip(0.55 + 0.4 * number / 230 + 0.12 * contrast * rng.normal(), 0.2, 1.0)
+        cv2.ellipse(picture, (x, y), axes, rng.uniform(0, 360), 0, 360, (value, value, 0.92 * value, 255), -1)
+    return Material(picture, 1.0)
+
+
 def _windows(rng: np.random.Generator, contrast: float) -> Material:
     size = 256
     picture = np.full((size, size, 3), (0.3, 0.34, 0.4), np.float32)
@@ -206,6 +223,7 @@ _MAKERS: Final = {
     "soil": _noise_material(3.0, 8, 0.6, 0.2),
     "bark": _noise_material(0.9, 8, 0.7, 0.2),
     "leaves": _leaves,
+    "spray": _spray,
     "metal": _noise_material(3.0, 4, 0.12, 0.03),
     "glass": _noise_material(4.0, 2, 0.35, 0.01),
     "cloth": _noise_material(0.7, 8, 0.3, 0.15),

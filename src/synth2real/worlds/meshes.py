@@ -67,7 +67,7 @@ class Mesh:
 
     def coloured(self, colour: Colour) -> "Mesh":
         """The mesh with one albedo, or one for each vertex."""
-        colours = np.ascontiguousarray(np.broadcast_to(np.asarray(colour, np.float32), self.vertices.shape))
+        colours = _filled(colour, self.vertices.shape)
         return replace(self, colours=colours)
 
     def textured(self, texture: str) -> "Mesh":
@@ -243,11 +243,11 @@ def boxes(centres: Numbers, sizes: Numbers, colours: Colour, texture: str = "", 
     centre = np.atleast_2d(np.asarray(centres, np.float32))
     size = np.atleast_2d(np.asarray(sizes, np.float32))
     count = max(len(centre), len(size))
-    size = np.broadcast_to(size, (count, 3))
+    size = _filled(size, (count, 3))
     corners = _CUBE_CORNERS[None] * size[:, None]
     top = np.asarray(taper, np.float32)
     if not (top.ndim == 0 and top == 1.0):
-        top = np.broadcast_to(top[:, None] if top.ndim == 1 else top, (count, 2))
+        top = _filled(top[:, None] if top.ndim == 1 else top, (count, 2))
         corners[:, 4:, :2] *= top[:, None]
     corners += centre[:, None]
     faces = corners[:, _CUBE_FACES]
@@ -288,7 +288,7 @@ def quads(
     return Mesh(
         corner.reshape(-1, 3),
         np.repeat(normals, 4, axis=0),
-        np.ascontiguousarray(np.broadcast_to(colour, (count, 4, 3))).reshape(-1, 3),
+        _filled(colour, (count, 4, 3)).reshape(-1, 3),
         texels.reshape(-1, 2),
         triangles,
         texture,
@@ -355,8 +355,8 @@ def tubes(
     if not (length > 0).all():
         raise ValueError("expected tubes of positive length, got one whose two ends coincide: drop it")
     axis = axis / length[:, None]
-    first = np.broadcast_to(np.asarray(start_radii, np.float32), (count,))
-    second = first if end_radii is None else np.broadcast_to(np.asarray(end_radii, np.float32), (count,))
+    first = _filled(start_radii, (count,))
+    second = first if end_radii is None else _filled(end_radii, (count,))
     across, up = _perpendicular(axis)
     ring = across[:, None] * _circle(sides)[None, :, :1] + up[:, None] * _circle(sides)[None, :, 1:]
     low = a[:, None] + ring * first[:, None, None]
@@ -371,12 +371,12 @@ def tubes(
     texel_high[..., 1] = length[:, None]
     layers = [(low, normal, texel_low), (high, normal, texel_high)]
     if caps:
-        flat = np.broadcast_to(axis[:, None], low.shape)
+        flat = _filled(axis[:, None], low.shape)
         layers += [(low, -flat, texel_low), (high, flat, texel_high)]
     per_tube = len(layers) * sides
     template = _tube_triangles(sides, caps)
     offsets = per_tube * np.arange(count, dtype=np.int32)[:, None, None]
-    colour = np.broadcast_to(np.asarray(colours, np.float32), (count, 3))
+    colour = _filled(colours, (count, 3))
     return Mesh(
         np.concatenate([layer[0] for layer in layers], axis=1).reshape(-1, 3),
         np.concatenate([layer[1] for layer in layers], axis=1).reshape(-1, 3),
@@ -417,7 +417,7 @@ def lathe(profile: Numbers, colours: Colour, sides: int = 8, texture: str = "", 
     texels[..., 0] = np.linspace(0, 1, sides + 1, dtype=np.float32) * (2 * np.pi * rows[:, 0].max())
     texels[..., 1] = np.concatenate(([0.0], np.cumsum(np.hypot(steps[:, 0], steps[:, 1]))))[:, None]
     colour = np.asarray(colours, np.float32)
-    colour = np.broadcast_to(colour if colour.ndim == 1 else colour[:, None], vertices.shape)
+    colour = _filled(colour if colour.ndim == 1 else colour[:, None], vertices.shape)
     triangles = _grid_triangles(len(rows) - 1, sides)
     ring = triangles // (sides + 1)
     on_axis = np.concatenate((rows[:, 0] == 0.0, [False]))
@@ -427,7 +427,7 @@ def lathe(profile: Numbers, colours: Colour, sides: int = 8, texture: str = "", 
     mesh = Mesh(
         vertices.reshape(-1, 3),
         _unit(normals.reshape(-1, 3)),
-        np.ascontiguousarray(colour).reshape(-1, 3),
+        colour.reshape(-1, 3),
         texels.reshape(-1, 2),
         triangles[~degenerate],
         texture,
@@ -560,16 +560,16 @@ def ellipsoids(
     if rotation is not None:
         turn = np.asarray(rotation, np.float32).T
         local, normals = local @ turn, normals @ turn
-    vertices = np.ascontiguousarray(np.broadcast_to(local + centre[:, None], (count, len(sphere), 3)))
-    normals = np.ascontiguousarray(np.broadcast_to(normals, vertices.shape))
-    texels = np.broadcast_to(local[..., :2] + local[..., 2:], (count, len(sphere), 2))
-    colour = np.broadcast_to(np.asarray(colours, np.float32), (count, 3))
+    vertices = _filled(local + centre[:, None], (count, len(sphere), 3))
+    normals = _filled(normals, vertices.shape)
+    texels = _filled(local[..., :2] + local[..., 2:], (count, len(sphere), 2))
+    colour = _filled(colours, (count, 3))
     offsets = len(sphere) * np.arange(count, dtype=np.int32)[:, None, None]
     return Mesh(
         vertices.reshape(-1, 3),
         normals.reshape(-1, 3),
         np.repeat(colour, len(sphere), axis=0),
-        np.ascontiguousarray(texels).reshape(-1, 2),
+        texels.reshape(-1, 2),
         (template + offsets).reshape(-1, 3),
         texture,
     )
@@ -581,6 +581,13 @@ _CUBE_FACES = np.array(
 )  # bottom, top, back, front, left, right
 _QUAD_CORNERS = np.array(((-1, -1), (1, -1), (1, 1), (-1, 1)), np.float32)
 _QUAD_TRIANGLES = np.array(((0, 1, 2), (0, 2, 3)), np.int32)
+
+
+def _filled(values: Numbers, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The values broadcast into a new array; for small arrays much quicker than numpy's broadcast_to."""
+    array = np.empty(shape, np.float32)
+    array[...] = values
+    return array
 
 
 def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:

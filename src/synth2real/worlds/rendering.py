@@ -27,11 +27,11 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 import panda3d
-from jaxtyping import Float32, UInt8, UInt16, UInt32
+from jaxtyping import Float32, Int32, UInt8, UInt16, UInt32
 from panda3d import core
 
 from synth2real.label_space import INSTANCE_FACTOR, LABEL_BY_NAME, LABELS, VEIS_LABELS
-from synth2real.worlds.meshes import Mesh, Part, SceneObject
+from synth2real.worlds.meshes import Mesh, Part, SceneObject, merge
 
 core.loadPrcFileData(
     "synth2real",
@@ -108,7 +108,7 @@ class Light:
         sun: of the sun, on a surface that faces it.
         sky: from above, on a surface that faces up.
         ground: from below, on a surface that faces down.
-        softness: standard deviation of the shadows' blur, metres.
+        softness: standard deviation of the shadows' blur, metres; infinite under a covered sky, where nothing throws shadows.
     """
 
     direction: tuple[float, float, float]
@@ -117,15 +117,18 @@ class Light:
     ground: tuple[float, float, float]
     softness: float
 
+    @property
+    def is_covered(self) -> bool:
+        """Whether clouds hide the sun."""
+        return bool(np.isinf(self.softness))
+
     def on(self, normals: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3"]:
         """Irradiance on surfaces with these normals: Lambert's cosine law for the sun, a hemisphere for sky and ground."""
-        up = 0.5 + 0.5 * normals[:, 2:3]
-        cosine = np.maximum(normals @ np.asarray(self.direction, np.float32), 0.0)[:, None]
-        irradiance: Float32[np.ndarray, "n 3"] = (
-            cosine * np.asarray(self.sun, np.float32)
-            + up * np.asarray(self.sky, np.float32)
-            + (1.0 - up) * np.asarray(self.ground, np.float32)
-        )
+        sun, sky, ground = (np.asarray(part, np.float32) for part in (self.sun, self.sky, self.ground))
+        shares = np.empty((len(normals), 2), np.float32)
+        np.maximum(normals @ np.asarray(self.direction, np.float32), 0.0, out=shares[:, 0])
+        shares[:, 1] = 0.5 + 0.5 * normals[:, 2]
+        irradiance: Float32[np.ndarray, "n 3"] = shares @ np.stack((sun, sky - ground)) + ground
         return irradiance
 
 
@@ -134,12 +137,17 @@ class Material:
     """A picture that tiles a surface.
 
     Attributes:
-        pixels: RGB, sides powers of two.
+        pixels: RGB, or RGBA: where alpha is below a half, the surface is seen through; sides powers of two.
         tile: metres (texture units) that one copy covers.
     """
 
-    pixels: UInt8[np.ndarray, "h w 3"]
+    pixels: UInt8[np.ndarray, "h w channels"]
     tile: float
+
+    @property
+    def is_cut_out(self) -> bool:
+        """Whether the surface has holes."""
+        return bool(self.pixels.shape[2] == 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,35 +206,37 @@ class Renderer:
         self._ids.root.set_attrib(core.ShadeModelAttrib.make(core.ShadeModelAttrib.M_flat))  # nothing to interpolate: faster
         self._supersampling = supersampling
         self._labels = np.zeros(1, np.uint8)
-        self._dynamic: list[tuple[Placed, list[core.NodePath]]] = []
+        self._moving: list[tuple[Placed, tuple[core.NodePath, core.NodePath]]] = []
         self._sky: core.NodePath | None = None
+        self._textures: _Textures | None = None
 
     def load(self, scene: Scene) -> None:
         """Makes ``scene`` the one that :meth:`render` shows."""
         for part_of in (self._image, self._ids):
             part_of.clear()
-        textures = _Textures(scene.materials)
+        if self._textures is None or self._textures.materials is not scene.materials:
+            self._textures = _Textures(scene.materials)
+        textures = self._textures
         numbers = _Numbers()
         batches = _Batches(textures, scene.light)
-        self._dynamic = []
-        still = []
+        self._moving = []
         for owner, placed in enumerate(scene.placed, 1):
-            parts = (
-                placed.thing.at(0.0, 0.0, placed.yaw)
-                if placed.moves
-                else placed.thing.at(placed.x, placed.y, placed.yaw, placed.z)
-            )
-            if not placed.moves:
-                still.append((placed, parts))
-            own = _Batches(textures, scene.light) if placed.moves else batches
-            for part in parts:
-                own.add(part, numbers.of(owner, part), ground=False)
             if placed.moves:
-                nodes = own.attach(self._image.root, self._ids.root)
-                nodes.append(_contact_shadow(placed))
-                nodes[-1].reparent_to(self._image.root)
-                self._dynamic.append((placed, nodes))
-        shadows = _light_map(scene.light, still)
+                own = _Batches(textures, scene.light)
+                for part in placed.thing.at(0.0, 0.0, placed.yaw):
+                    own.add(part, numbers.of(owner, part), ground=False)
+                nodes = (self._image.root.attach_new_node("mover"), self._ids.root.attach_new_node("mover"))
+                own.attach(*nodes)
+                _contact_shadow(placed).reparent_to(nodes[0])
+                self._moving.append((placed, nodes))
+            else:
+                for part in placed.thing.at(placed.x, placed.y, placed.yaw, placed.z):
+                    batches.add(part, numbers.of(owner, part), ground=False)
+        for part_of in (self._image, self._ids):
+            part_of.buffer.set_active(False)
+        shadows = _light_map(scene.light, batches.casters(), [placed for placed in scene.placed if not placed.moves])
+        for part_of in (self._image, self._ids):
+            part_of.buffer.set_active(True)
         for part in scene.ground:
             batches.add(part, numbers.of(0, part), ground=True)
         batches.attach(self._image.root, self._ids.root, shadows)
@@ -246,7 +256,7 @@ class Renderer:
         self._lens.set_film_size(1.0, height / width)
         self._lens.set_fov(float(np.degrees(view.field_of_view)))
         self._sky.set_pos(view.x, view.y, view.z)
-        for placed, nodes in self._dynamic:
+        for placed, nodes in self._moving:
             x, y = placed.x + placed.velocity[0] * view.time, placed.y + placed.velocity[1] * view.time
             for node in nodes:
                 node.set_pos(x, y, placed.z)
@@ -363,7 +373,7 @@ class _Textures:
     """Panda3D's textures of the materials, made when first needed."""
 
     def __init__(self, materials: Mapping[str, Material]) -> None:
-        self._materials = materials
+        self.materials = materials
         self._made: dict[str, core.Texture] = {}
 
     def tile(self, name: str) -> float:
@@ -376,11 +386,15 @@ class _Textures:
             self._made[name] = _texture(self._material(name).pixels, core.SamplerState.WM_repeat)
         return self._made[name]
 
+    def is_cut_out(self, name: str) -> bool:
+        """Whether the material has holes."""
+        return bool(name) and self._material(name).is_cut_out
+
     def _material(self, name: str) -> Material:
         try:
-            return self._materials[name]
+            return self.materials[name]
         except KeyError:
-            raise ValueError(f"no material {name!r}; there are {', '.join(sorted(self._materials))}") from None
+            raise ValueError(f"no material {name!r}; there are {', '.join(sorted(self.materials))}") from None
 
 
 _IMAGE_COLUMNS: Final = np.dtype([("vertex", "<f4", 3), ("colour", "u1", 4), ("texel", "<f4", 2)])
@@ -394,42 +408,58 @@ class _Batches:
     def __init__(self, textures: _Textures, light: Light) -> None:
         self._textures = textures
         self._light = light
-        self._image: dict[tuple[int, int, str, bool], list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
-        self._ids: dict[tuple[int, int], list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
+        self._image: dict[tuple[int, int, str, bool], list[Mesh]] = defaultdict(list)
+        self._ids: dict[tuple[int, int], list[tuple[Mesh, int]]] = defaultdict(list)
 
     def add(self, part: Part, number: int, *, ground: bool) -> None:
         """Adds triangles in world coordinates."""
-        mesh = part.mesh
-        x, y = np.floor(mesh.vertices[:, :2].mean(axis=0) / _CHUNK).astype(int).tolist()
+        x, y = (part.mesh.vertices[0, :2] // _CHUNK).astype(int).tolist()
         if part.visibility != "label":
-            rows = np.zeros(len(mesh.vertices), _GROUND_COLUMNS if ground else _IMAGE_COLUMNS)
-            rows["vertex"] = mesh.vertices
-            rows["colour"] = _shaded(mesh, self._light)
-            if mesh.texture:
-                rows["texel"] = mesh.texture_coordinates / self._textures.tile(mesh.texture)
-            if ground:
-                rows["shadow"] = (mesh.vertices[:, :2] - _LIGHT_MAP_ORIGIN) / _LIGHT_MAP_METRES
-            self._image[(x, y, mesh.texture, ground)].append((rows, mesh.triangles))
+            self._image[(x, y, part.mesh.texture, ground)].append(part.mesh)
         if part.visibility != "image":
-            rows = np.zeros(len(mesh.vertices), _ID_COLUMNS)
-            rows["vertex"] = mesh.vertices
-            rows["colour"] = (number >> 16, number >> 8 & 255, number & 255, 255)
-            self._ids[(x, y)].append((rows, mesh.triangles))
+            self._ids[(x, y)].append((part.mesh, number))
 
-    def attach(
-        self, image_root: core.NodePath, id_root: core.NodePath, shadows: core.Texture | None = None
-    ) -> list[core.NodePath]:
-        """Hangs the geometry under the two roots and gives its nodes."""
-        nodes = []
-        for (_, _, texture, ground), pieces in self._image.items():
-            node = image_root.attach_new_node(_geom_node(pieces))
+    def casters(self) -> list[Mesh]:
+        """All that the image shows so far, but for what has holes."""
+        return [
+            mesh
+            for (_, _, texture, _), meshes in self._image.items()
+            if not self._textures.is_cut_out(texture)
+            for mesh in meshes
+        ]
+
+    def attach(self, image_root: core.NodePath, id_root: core.NodePath, shadows: core.Texture | None = None) -> None:
+        """Hangs the geometry under the two roots."""
+        for (_, _, texture, ground), meshes in self._image.items():
+            node = image_root.attach_new_node(_geom_node(*self._image_rows(merge(meshes), ground)))
             if texture:
                 node.set_texture(core.TextureStage.get_default(), self._textures.of(texture))
+            if self._textures.is_cut_out(texture):
+                node.set_transparency(core.TransparencyAttrib.M_binary)
             if ground and shadows is not None:
                 node.set_texture(_shadow_stage(), shadows)
-            nodes.append(node)
-        nodes.extend(id_root.attach_new_node(_geom_node(pieces)) for pieces in self._ids.values())
-        return nodes
+        for numbered in self._ids.values():
+            id_root.attach_new_node(_geom_node(*_id_rows(numbered)))
+
+    def _image_rows(self, mesh: Mesh, ground: bool) -> tuple[np.ndarray, Int32[np.ndarray, "m 3"]]:
+        rows = np.empty(len(mesh.vertices), _GROUND_COLUMNS if ground else _IMAGE_COLUMNS)
+        rows["vertex"] = mesh.vertices
+        rows["colour"] = _shaded(mesh, self._light)
+        rows["texel"] = mesh.texture_coordinates / self._textures.tile(mesh.texture) if mesh.texture else 0.0
+        if ground:
+            rows["shadow"] = (mesh.vertices[:, :2] - _LIGHT_MAP_ORIGIN) / _LIGHT_MAP_METRES
+        return rows, mesh.triangles
+
+
+def _id_rows(numbered: Sequence[tuple[Mesh, int]]) -> tuple[np.ndarray, Int32[np.ndarray, "m 3"]]:
+    counts = [len(mesh.vertices) for mesh, _ in numbered]
+    numbers = np.array([number for _, number in numbered], np.uint32)
+    rows = np.empty(sum(counts), _ID_COLUMNS)
+    rows["vertex"] = np.concatenate([mesh.vertices for mesh, _ in numbered])
+    colours = np.stack((numbers >> 16, numbers >> 8 & 255, numbers & 255, np.full_like(numbers, 255)), axis=1)
+    rows["colour"] = np.repeat(colours.astype(np.uint8), counts, axis=0)
+    starts = np.cumsum([0, *counts[:-1]], dtype=np.int32)
+    return rows, np.concatenate([mesh.triangles + start for (mesh, _), start in zip(numbered, starts, strict=True)])
 
 
 def _shaded(mesh: Mesh, light: Light) -> UInt8[np.ndarray, "n 4"]:
@@ -465,11 +495,7 @@ def _vertex_format(names: tuple[str, ...]) -> core.GeomVertexFormat:
     return core.GeomVertexFormat.register_format(layout)
 
 
-def _geom_node(pieces: Sequence[tuple[np.ndarray, np.ndarray]]) -> core.GeomNode:
-    rows = np.concatenate([piece[0] for piece in pieces])
-    starts = np.cumsum([0, *(len(piece[0]) for piece in pieces[:-1])])
-    triangles = np.concatenate([piece[1] for piece in pieces]).astype(np.uint32)
-    triangles += np.repeat(starts.astype(np.uint32), [len(piece[1]) for piece in pieces])[:, None]
+def _geom_node(rows: np.ndarray, triangles: Int32[np.ndarray, "m 3"]) -> core.GeomNode:
     data = core.GeomVertexData("rows", _vertex_format(rows.dtype.names), core.Geom.UH_static)
     data.unclean_set_num_rows(len(rows))
     memoryview(data.modify_array(0)).cast("B")[:] = rows.view(np.uint8).data
@@ -477,7 +503,7 @@ def _geom_node(pieces: Sequence[tuple[np.ndarray, np.ndarray]]) -> core.GeomNode
     primitive.set_index_type(core.Geom.NT_uint32)
     indices = primitive.modify_vertices()
     indices.unclean_set_num_rows(triangles.size)
-    memoryview(indices).cast("B")[:] = triangles.reshape(-1).view(np.uint8).data
+    memoryview(indices).cast("B")[:] = np.ascontiguousarray(triangles).reshape(-1).view(np.uint8).data
     geom = core.Geom(data)
     geom.add_primitive(primitive)
     node = core.GeomNode("batch")
@@ -485,11 +511,12 @@ def _geom_node(pieces: Sequence[tuple[np.ndarray, np.ndarray]]) -> core.GeomNode
     return node
 
 
-def _texture(pixels: UInt8[np.ndarray, "h w 3"], wrap: int, mipmaps: bool = True) -> core.Texture:
+def _texture(pixels: UInt8[np.ndarray, "h w channels"], wrap: int, mipmaps: bool = True) -> core.Texture:
     texture = core.Texture()
-    height, width = pixels.shape[:2]
-    texture.setup_2d_texture(width, height, core.Texture.T_unsigned_byte, core.Texture.F_rgb)
-    texture.set_ram_image(np.ascontiguousarray(pixels[::-1, :, ::-1]))
+    height, width, channels = pixels.shape
+    layout, order = (core.Texture.F_rgba, [2, 1, 0, 3]) if channels == 4 else (core.Texture.F_rgb, [2, 1, 0])
+    texture.setup_2d_texture(width, height, core.Texture.T_unsigned_byte, layout)
+    texture.set_ram_image(np.ascontiguousarray(pixels[::-1, :, order]))
     texture.set_wrap_u(wrap)
     texture.set_wrap_v(wrap)
     smallest = core.SamplerState.FT_linear_mipmap_linear if mipmaps else core.SamplerState.FT_linear
@@ -513,7 +540,7 @@ def _sky_dome(panorama: UInt8[np.ndarray, "h w 3"]) -> core.NodePath:
     ).reshape(-1, 2)
     first = (np.arange(rows - 1)[:, None] * around + np.arange(around - 1)).reshape(-1, 1)
     triangles = (first + np.array([0, 1, around + 1, 0, around + 1, around])).reshape(-1, 3)
-    node = core.NodePath(_geom_node([(data, triangles)]))
+    node = core.NodePath(_geom_node(data, triangles.astype(np.int32)))
     node.set_texture(_texture(panorama, core.SamplerState.WM_clamp, mipmaps=False))
     node.set_two_sided(True)
     node.set_bin("fixed", 0)  # after all that may hide it
@@ -543,7 +570,7 @@ def _contact_shadow(placed: Placed) -> core.NodePath:
     rows["vertex"][:, :2] = flat @ np.array(((c, s), (-s, c)))
     rows["vertex"][:, 2] = 0.025
     rows["colour"] = 255
-    node = core.NodePath(_geom_node([(rows, np.array(((0, 1, 2), (0, 2, 3))))]))
+    node = core.NodePath(_geom_node(rows, np.array(((0, 1, 2), (0, 2, 3)), np.int32)))
     node.set_texture(_blob())
     node.set_transparency(core.TransparencyAttrib.M_alpha)
     return node
@@ -562,49 +589,59 @@ def _shadow_pass() -> _Pass:
     lens.set_film_size(*_LIGHT_MAP_METRES.tolist())
     lens.set_near_far(1.0, 1000.0)
     shadow = _Pass(*_LIGHT_MAP_SIZE, lens)
+    shadow.root.set_attrib(core.ShadeModelAttrib.make(core.ShadeModelAttrib.M_flat))
+    shadow.root.set_depth_test(False)
+    shadow.root.set_depth_write(False)
+    shadow.root.set_two_sided(True)
     x, y = (_LIGHT_MAP_ORIGIN + _LIGHT_MAP_METRES / 2).tolist()
     shadow.camera.set_pos_hpr(x, y, 500.0, 0.0, -90.0, 0.0)
     shadow.buffer.set_active(False)
     return shadow
 
 
-def _light_map(light: Light, still: Sequence[tuple[Placed, tuple[Part, ...]]]) -> core.Texture:
-    """How bright the ground is, in [0, 1] of a surface in full sun; what stands still casts shadows."""
+def _light_map(light: Light, casters: Sequence[Mesh], still: Sequence[Placed]) -> core.Texture:
+    """How bright the ground is, in [0, 1] of a surface in full sun.
+
+    Args:
+        light: the light.
+        casters: what throws shadows.
+        still: what stands still darkens the ground that it stands on.
+    """
+    contact = np.ones(_LIGHT_MAP_SIZE, np.float32)  # rows along +y
+    scale = np.array(_LIGHT_MAP_SIZE[::-1], np.float32) / _LIGHT_MAP_METRES
+    for placed in still:
+        if min(placed.thing.footprint) > 0.8:
+            corners = (_footprint(placed) - _LIGHT_MAP_ORIGIN) * scale
+            cv2.fillConvexPoly(contact, np.round(corners * 16).astype(np.int32), 0.45, cv2.LINE_AA, 4)
+    occluded = cv2.GaussianBlur(contact, (0, 0), sigmaX=0.35 * scale[0], sigmaY=0.35 * scale[1])
+    touch = (255.0 * np.sqrt(occluded)).astype(np.uint8)
+    pixels = np.asarray(cv2.merge((touch, touch, touch)))
+    if casters and not light.is_covered:
+        blur = np.maximum(light.softness * scale, 0.3).tolist()
+        dark = np.asarray(cv2.GaussianBlur(_thrown(light, casters), (0, 0), sigmaX=blur[0], sigmaY=blur[1]))
+        full = light.on(np.array(((0.0, 0.0, 1.0),), np.float32))[0]
+        lost = (
+            light.direction[2] * np.asarray(light.sun, np.float32) / full * np.linspace(0.0, 1.0, 256, dtype=np.float32)[:, None]
+        )
+        levels = (255.0 * np.sqrt(np.clip(1.0 - lost, 0.0, 1.0))).astype(np.uint8)  # by the darkness of the shadow
+        pixels = np.asarray(cv2.multiply(pixels, cv2.LUT(cv2.merge((dark, dark, dark)), levels[None]), scale=1.0 / 255.0))
+    return _texture(pixels[::-1], core.SamplerState.WM_clamp)
+
+
+def _thrown(light: Light, casters: Sequence[Mesh]) -> UInt8[np.ndarray, "rows columns"]:
+    """The shadows on the ground: 255 in them, 0 elsewhere."""
     shadow = _shadow_pass()
     shadow.clear()
     x, y, z = light.direction
     shear = np.array(((1.0, 0.0, -x / z), (0.0, 1.0, -y / z), (0.0, 0.0, 0.01)), np.float32)
-    pieces = []
-    contact = np.ones(_LIGHT_MAP_SIZE, np.float32)
-    scale = np.array(_LIGHT_MAP_SIZE[::-1], np.float32) / _LIGHT_MAP_METRES
-    for placed, parts in still:
-        for part in parts:
-            if part.visibility != "label":
-                rows = np.zeros(len(part.mesh.vertices), _ID_COLUMNS)
-                rows["vertex"] = part.mesh.vertices @ shear.T
-                rows["colour"] = 255
-                pieces.append((rows, part.mesh.triangles))
-        if min(placed.thing.footprint) > 0.8:
-            corners = (_footprint(placed) - _LIGHT_MAP_ORIGIN) * scale
-            cv2.fillConvexPoly(contact, np.round(corners * 16).astype(np.int32), 0.45, cv2.LINE_AA, 4)
-    if not pieces:
-        return _texture(np.full((4, 4, 3), 255, np.uint8), core.SamplerState.WM_clamp, mipmaps=False)
-    node = shadow.root.attach_new_node(_geom_node(pieces))
-    node.set_two_sided(True)
+    rows, triangles = _id_rows([(mesh, 0xFFFFFF) for mesh in casters])
+    rows["vertex"] = rows["vertex"] @ shear.T
+    shadow.root.attach_new_node(_geom_node(rows, triangles))
     shadow.buffer.set_active(True)
     core.GraphicsEngine.get_global_ptr().render_frame()
     shadow.buffer.set_active(False)
-    lit = 1.0 - shadow.pixels()[..., 0].astype(np.float32) / 255.0  # rows along +y
     shadow.clear()
-    blur = np.maximum(light.softness * scale, 0.3).tolist()
-    soft = cv2.GaussianBlur(lit, (0, 0), sigmaX=blur[0], sigmaY=blur[1])
-    occluded = cv2.GaussianBlur(contact, (0, 0), sigmaX=0.35 * scale[0], sigmaY=0.35 * scale[1])
-    up = np.array(((0.0, 0.0, 1.0),), np.float32)
-    full = light.on(up)[0]
-    shade = full - z * np.asarray(light.sun, np.float32)
-    brightness = (shade + soft[..., None] * (full - shade)) / full * occluded[..., None]
-    pixels = (255.0 * np.sqrt(np.clip(brightness, 0.0, 1.0))).astype(np.uint8)
-    return _texture(np.ascontiguousarray(pixels[::-1]), core.SamplerState.WM_clamp)
+    return np.ascontiguousarray(shadow.pixels()[..., 0])
 
 
 def _footprint(placed: Placed) -> Float32[np.ndarray, "4 2"]:

@@ -24,9 +24,9 @@ TERRAIN: Final = LABEL_BY_NAME["terrain"].label_id
 RAIL_TRACK: Final = LABEL_BY_NAME["rail track"].label_id
 
 _KERB: Final = 0.12  # height of pavements, metres
-_LENGTH: Final = 150.0  # metres that are built in front of the first camera position
+_LENGTH: Final = 125.0  # metres that are built in front of the first camera position
 _BEHIND: Final = -14.0
-_DRIVE: Final = 70.0  # metres along which cameras stand
+_DRIVE: Final = 60.0  # metres along which cameras stand
 _SIDE_PAVEMENT: Final = 2.2  # width of the pavements along side streets, metres
 _KERB_STONE: Final = 0.16  # width of a kerb stone, metres
 _TREE_KINDS: Final = 6
@@ -77,12 +77,12 @@ class _Habits:
 
 _HABITS: Final = {
     "game": _Habits(
-        drives_left=0.4, parked=0.5, tram=0.15, median=0.15, street_trees=0.75, grass_strip=0.25, terraced=0.7, park=0.16,
-        wall=0.1, railing=0.3, people=0.13, cyclists=2.2, asphalt=(0.06, 0.2),
+        drives_left=0.4, parked=0.5, tram=0.15, median=0.15, street_trees=0.8, grass_strip=0.25, terraced=0.75, park=0.2,
+        wall=0.08, railing=0.35, people=0.14, cyclists=2.2, asphalt=(0.06, 0.2),
     ),
     "camera": _Habits(
-        drives_left=0.0, parked=0.6, tram=0.15, median=0.2, street_trees=0.8, grass_strip=0.3, terraced=0.8, park=0.2,
-        wall=0.1, railing=0.3, people=0.17, cyclists=2.6, asphalt=(0.08, 0.16),
+        drives_left=0.0, parked=0.6, tram=0.15, median=0.2, street_trees=0.85, grass_strip=0.3, terraced=0.8, park=0.24,
+        wall=0.08, railing=0.3, people=0.17, cyclists=2.6, asphalt=(0.08, 0.16),
     ),
 }  # fmt: skip
 
@@ -337,7 +337,7 @@ def street(rng: np.random.Generator, look: looks.LookName, views: int) -> Street
     _crossing_people(draft)
     ego = profile.drive * (profile.median + profile.lane * (int(rng.integers(profile.lanes)) + 0.5))
     light = looks.light(rng, look)
-    scene = Scene(tuple(draft.ground), tuple(draft.placed), light, looks.materials(look), looks.sky(rng, look))
+    scene = Scene(tuple(draft.ground), tuple(draft.placed), light, looks.materials(look), looks.sky(rng, look, light))
     obstacles = _obstacles(draft)
     cameras = tuple(_view(draft, obstacles, ego) for _ in range(views))
     exposure = float(rng.uniform(0.95, 1.4)) if look == "game" else float(rng.uniform(0.75, 1.3))
@@ -535,11 +535,12 @@ def _barrier(draft: _Draft, side: int, across: float, along: float, length: floa
         return
     middle = along + length / 2
     maker: Callable[..., SceneObject] = (
-        street_furniture.fence if kind < 0.6 else (vegetation.hedge if kind < 0.8 else street_furniture.wall)
+        street_furniture.fence if kind < 0.65 else (vegetation.hedge if kind < 0.83 else street_furniture.wall)
     )
     draft.put(maker(rng, length=length), side * across, middle, 0.0, _KERB)
-    if maker is street_furniture.fence and rng.random() < 0.5:
-        draft.put(vegetation.hedge(rng, length=length), side * (across + 0.9), middle, 0.0, _KERB)
+    if maker is street_furniture.fence and rng.random() < 0.65:
+        height = float(rng.uniform(0.8, 2.6))
+        draft.put(vegetation.hedge(rng, length=length, height=height), side * (across + 0.9), middle, 0.0, _KERB)
 
 
 def _furnish(draft: _Draft, side: int) -> None:
@@ -586,7 +587,7 @@ def _furnish(draft: _Draft, side: int) -> None:
         spacing = rng.uniform(7.0, 13.0)
         kinds: tuple[vegetation.TreeKind, ...] = ("round", "oval", "spreading", "bare", "conifer", "poplar")
         kind = kinds[int(rng.choice(6, p=(0.34, 0.27, 0.18, 0.13, 0.03, 0.05)))]
-        height = rng.uniform(5.5, 10.0)
+        height = rng.uniform(6.0, 11.5)
         planted = [vegetation.tree(rng, kind=kind, height=float(height * rng.uniform(0.85, 1.15))) for _ in range(3)]
         middle = edge + (strip / 2 if strip > 0.0 else 0.6) + 0.16
         for along in np.arange(_BEHIND, _LENGTH, spacing) + rng.uniform(-1.0, 1.0):
@@ -619,7 +620,7 @@ def _park_cars(draft: _Draft, side: int) -> None:
         if not profile.is_closed(along + 2.5, 6.0):
             along += 3.0
             continue
-        thing = draft.car() if rng.random() < 0.96 else vehicles.truck(rng)
+        thing = draft.car() if rng.random() < 0.985 else vehicles.truck(rng)
         length = thing.footprint[1]
         facing = 0.0 if side == profile.drive else np.pi
         draft.put(thing, side * (profile.inner + width / 2 + 0.1), along + length / 2, facing + rng.normal(0.0, 0.02))
@@ -633,7 +634,7 @@ def _people(draft: _Draft, side: int) -> None:
     for along in rng.uniform(0.0, 120.0, rng.poisson(density * 120.0 / 2.2)):
         if not profile.is_closed(along, 1.5):
             continue
-        group = int(rng.choice((1, 2, 3, 4), p=(0.58, 0.27, 0.1, 0.05)))
+        group = int(rng.choice((1, 2, 3, 4, 8), p=(0.6, 0.25, 0.08, 0.04, 0.03)))
         facing = 0.0 if rng.random() < 0.5 else np.pi
         moving = rng.random() < 0.7
         speed = rng.uniform(0.8, 1.6) if moving else 0.0
@@ -641,7 +642,7 @@ def _people(draft: _Draft, side: int) -> None:
             walker = people.person(rng, walking=moving)
             across = start + rng.uniform(0.9, max(1.0, pavement - 0.4))
             yaw = facing + rng.normal(0, 0.12) if moving else rng.uniform(0, 2 * np.pi)
-            draft.put(walker, side * across, float(along + rng.uniform(-1.1, 1.1)), yaw, _KERB, speed)
+            draft.put(walker, side * across, float(along + rng.uniform(-1.1, 1.1) * max(1.0, group / 4)), yaw, _KERB, speed)
 
 
 def _crossing_people(draft: _Draft) -> None:
@@ -717,9 +718,9 @@ def _traffic(draft: _Draft) -> None:
 def _vehicle(draft: _Draft) -> SceneObject:
     rng = draft.rng
     kind = rng.random()
-    if kind < 0.88:
+    if kind < 0.9:
         return draft.car()
-    if kind < 0.95:
+    if kind < 0.945:
         return vehicles.truck(rng)
     return vehicles.bus(rng)
 

@@ -93,28 +93,16 @@ def apartment_block(rng: np.random.Generator) -> SceneObject:
     """A block of flats of three to six storeys, plain or with balconies, flat or pitched roof."""
     width, depth, storeys = rng.uniform(12.0, 19.0), rng.uniform(10.0, 14.0), int(rng.integers(3, 7))
     storey, base = rng.uniform(2.8, 3.3), rng.uniform(0.3, 1.0)
-    height = base + storey * storeys + 0.3
-    texture, tone = _masonry(rng)
-    faces = [_shell(width, depth, height, tone, texture)]
-    if rng.random() < 0.5:
-        tiles = ROOF_TILES[rng.integers(4)] * rng.uniform(0.8, 1.3)
-        faces += _gable_roof(width, depth, height, rng.uniform(0.4, 0.75), tiles, tone, texture, True, verge=0.0)
-    else:
-        faces += _flat_roof(rng, width, depth, height, tone)
-    frame = FRAMES[rng.integers(4)]
-    front, back, left, right = _walls(width, depth)
     bays = min(round(width / rng.uniform(2.5, 3.2)), 36 // storeys)
     door = bays // 2
     window = (rng.uniform(1.1, 1.5), rng.uniform(1.45, 1.8))
-    faces += _windows(rng, front, bays, storeys, base, storey, window, 0.75, frame, door)
-    faces += _windows(rng, back, max(2, bays // 2), storeys, base, storey, window, 0.75, frame, cheap=True)
-    for wall in (left, right):
-        faces += _windows(rng, wall, 1, storeys, base, storey, window, 0.75, frame, cheap=True)
+    faces, tone = _town_house(rng, (width, depth), storeys, base, storey, bays, window, door, pitched=0.5)
+    front = _walls(width, depth)[0]
     faces += _door(rng, front, (door + 0.5) * width / bays)
     if rng.random() < 0.45:
         chosen = rng.permutation([bay for bay in range(bays) if bay != door])[: max(1, bays // 4)]
         faces += _balconies(front, (chosen + 0.5) * width / bays, base + storey * np.arange(1, storeys), width / bays * 0.9, rng)
-    faces += [_course(width, depth, 0.0, base, tone * 0.5, 0.05), _course(width, depth, height - 0.25, 0.25, tone * 0.75, 0.15)]
+    faces.append(_course(width, depth, 0.0, base, tone * 0.5, 0.05))
     return _assembled(faces)
 
 
@@ -141,32 +129,63 @@ def office(rng: np.random.Generator) -> SceneObject:
 
 
 def shop_row(rng: np.random.Generator) -> SceneObject:
-    """A town house of two to five storeys with shops on its ground floor: display windows, fascias and awnings."""
+    """A town house of two to five storeys over shops with display windows, fascias, awnings and signs that stick out."""
     width, depth, storeys = rng.uniform(9.0, 18.0), rng.uniform(9.0, 13.0), int(rng.integers(1, 5))
     ground, storey = rng.uniform(3.5, 4.2), rng.uniform(2.9, 3.3)
-    height = ground + storey * storeys + 0.3
+    bays = round(width / rng.uniform(2.3, 3.0))
+    faces, tone = _town_house(rng, (width, depth), storeys, ground, storey, bays, (1.2, 1.75), -1, pitched=0.6)
+    front = _walls(width, depth)[0]
+    shops = max(1, round(width / rng.uniform(4.5, 6.5)))
+    for shop in range(shops):
+        faces += _shop(rng, front, shop * width / shops, width / shops, ground)
+    faces.append(_course(width, depth, ground - 0.05, 0.16, tone * 0.75, 0.08))
+    return _assembled(faces)
+
+
+def _town_house(
+    rng: np.random.Generator,
+    size: tuple[float, float],
+    storeys: int,
+    base: float,
+    storey: float,
+    bays: int,
+    window: tuple[float, float],
+    door: int,
+    pitched: float,
+) -> tuple[list[_Faces], NDArray[np.float64]]:
+    """Walls, windows above ``base``, roof, cornice and drainpipes of a house that may stand in a row, and its tone.
+
+    Args:
+        rng: source of material and colours.
+        size: width and depth, metres.
+        storeys: rows of windows.
+        base: height at which they begin, metres.
+        storey: height of one, metres.
+        bays: columns of windows in the front.
+        window: width and height of one, metres.
+        door: bay of the lowest row that has no window; -1 for none.
+        pitched: probability of a pitched roof.
+    """
+    width, depth = size
+    height = base + storey * storeys + 0.3
     texture, tone = _masonry(rng)
     faces = [_shell(width, depth, height, tone, texture)]
-    if rng.random() < 0.6:
+    if rng.random() < pitched:
         tiles = ROOF_TILES[rng.integers(4)] * rng.uniform(0.8, 1.3)
-        faces += _gable_roof(width, depth, height, rng.uniform(0.5, 0.95), tiles, tone, texture, True, verge=0.0)
+        faces += _gable_roof(width, depth, height, rng.uniform(0.4, 0.95), tiles, tone, texture, True, verge=0.0)
     else:
         faces += _flat_roof(rng, width, depth, height, tone)
     frame = FRAMES[rng.integers(4)]
     front, back, left, right = _walls(width, depth)
-    bays = round(width / rng.uniform(2.3, 3.0))
-    faces += _windows(rng, front, bays, storeys, ground, storey, (1.2, 1.75), 0.7, frame)
-    faces += _windows(rng, back, max(2, bays // 2), storeys, ground, storey, (1.1, 1.5), 0.8, frame, cheap=True)
+    faces += _windows(rng, front, bays, storeys, base, storey, window, 0.72, frame, door)
+    faces += _windows(rng, back, max(2, bays // 2), storeys, base, storey, window, 0.72, frame, cheap=True)
     for wall in (left, right):
-        faces += _windows(rng, wall, 1, storeys, ground, storey, (1.0, 1.4), 0.8, frame, cheap=True)
-    shops = max(1, round(width / rng.uniform(4.5, 6.5)))
-    for shop in range(shops):
-        faces += _shop(rng, front, shop * width / shops, width / shops, ground)
-    faces += [
-        _course(width, depth, ground - 0.05, 0.16, tone * 0.75, 0.08),
-        _course(width, depth, height - 0.25, 0.25, tone * 0.75, 0.15),
-    ]
-    return _assembled(faces)
+        faces += _windows(rng, wall, 1, storeys, base, storey, window, 0.72, frame, cheap=True)
+    if rng.random() < 0.6:
+        pipes = _rectangles(front, np.array((0.12, width - 0.22)), 0.0, 0.1, height - 0.25, 0.12)
+        faces.append(_plain(pipes, FRAMES[rng.integers(4)] * 0.7))
+    faces.append(_course(width, depth, height - 0.25, 0.25, tone * 0.75, 0.15))
+    return faces, tone
 
 
 def _assembled(faces: list[_Faces]) -> SceneObject:
@@ -419,6 +438,15 @@ def _shop(rng: np.random.Generator, wall: _Wall, left: float, width: float, grou
         _Faces("", goods, np.repeat(rng.uniform(0.04, 0.5, (4, 1, 3)), 4, axis=1)),
         _glass(_rectangles(wall, door_left, 0.08, door_width, fascia_z - 0.2, 0.09)),
     ]
+    if rng.random() < 0.45:  # a sign that sticks out over the pavement, between shops
+        tall = rng.uniform(0.5, 1.1)
+        board = (
+            wall.origin + (left + 0.1) * wall.along + 0.55 * wall.outward + xyz(0, 0, ground + rng.uniform(-0.3, 0.5) + tall / 2)
+        )
+        faces.append(_block(board, (0.08, rng.uniform(0.5, 0.85), tall), SHOP_COLOURS[rng.integers(7)] * rng.uniform(0.8, 1.5)))
+    if rng.random() < 0.3:  # lamps over the fascia
+        lamps = centre + np.array((-0.3, 0.0, 0.3)) * width
+        faces.append(_plain(_rectangles(wall, lamps, ground - 0.28, 0.16, 0.26, 0.4), xyz(0.75, 0.72, 0.6)))
     if rng.random() < 0.35:
         high = fascia_z + 0.05
         outer = _rectangles(wall, left + 0.2, high - 0.65, width - 0.4, 0.2, 1.1)[0]

@@ -1,16 +1,31 @@
 """Trees, hedges and bushes, label 21 throughout.
 
-Crowns are closed lumpy clumps with a fringe of leaf clusters, so that their labels read as the filled areas that
-annotators draw; bare trees branch by the pipe model (Shinozaki et al., 1964): cross-sections add up at a fork.
+Crowns are lumpy clumps under sprays of leaves: flat cards with a picture that is cut out along the leaves. The label picture
+shows clumps alone, a little larger, because annotators draw crowns as filled areas. Bare trees branch by the pipe model
+(Shinozaki et al., 1964): cross-sections add up at a fork.
 """
 
 from dataclasses import replace
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synth2real.worlds.meshes import Mesh, Part, SceneObject, ellipsoids, lathe, lofts, merge, scene_object, smooth_shaded, tubes
+from synth2real.worlds.meshes import (
+    Mesh,
+    Numbers,
+    Part,
+    SceneObject,
+    cross,
+    ellipsoids,
+    lathe,
+    lofts,
+    merge,
+    quads,
+    scene_object,
+    smooth_shaded,
+    tubes,
+)
 
 TreeKind = Literal["round", "oval", "spreading", "poplar", "conifer", "bare"]
 
@@ -30,6 +45,10 @@ LEAF_TONES = np.array(
 )
 LEAF_SHARES = (0.3, 0.25, 0.2, 0.12, 0.05, 0.08)
 BARK_TONES = np.array(((0.11, 0.085, 0.065), (0.16, 0.14, 0.12), (0.075, 0.06, 0.05)))
+
+SPRAY: Final = "spray"
+"""The material of leaves on cards."""
+_LABEL_GROWTH: Final = 1.1  # of a clump in the label picture, over its size in the image
 
 # crown's half width and half height over the tree's height, and the clear trunk's share of the height
 _CROWNS: dict[TreeKind, tuple[float, float, float]] = {
@@ -60,13 +79,10 @@ def tree(rng: np.random.Generator, kind: TreeKind | None = None, height: float |
     bark = BARK_TONES[rng.integers(3)] * rng.uniform(0.8, 1.2)
     leaves = LEAF_TONES[rng.choice(6, p=LEAF_SHARES)] * rng.uniform(0.8, 1.25)
     if chosen == "conifer":
-        meshes = _conifer(rng, tall, bark, leaves * (0.55, 0.7, 0.8))
-    elif chosen == "bare":
-        meshes, crown = _bare(rng, tall, bark)
-        return scene_object([*(Part(VEGETATION, 0, mesh) for mesh in meshes), Part(VEGETATION, 0, crown, "label")])
-    else:
-        meshes = _leafy(rng, tall, bark, leaves, *_CROWNS[chosen])
-    return scene_object([Part(VEGETATION, 0, mesh) for mesh in meshes])
+        return scene_object(_conifer(rng, tall, bark, leaves * (0.55, 0.7, 0.8)))
+    if chosen == "bare":
+        return scene_object(_bare(rng, tall, bark))
+    return scene_object(_leafy(rng, tall, bark, leaves, *_CROWNS[chosen]))
 
 
 def bush(rng: np.random.Generator) -> SceneObject:
@@ -78,7 +94,7 @@ def bush(rng: np.random.Generator) -> SceneObject:
     centres[0, 2] = 0.22 * size
     radii = size * rng.uniform(0.28, 0.42, (count, 1)) * (1.0, 1.0, 0.9)
     leaves = LEAF_TONES[rng.choice(6, p=LEAF_SHARES)] * rng.uniform(0.8, 1.25)
-    return scene_object([Part(VEGETATION, 0, mesh) for mesh in _foliage(rng, centres, radii, leaves, 60, 0.11 * size)])
+    return scene_object(_foliage(rng, centres, radii, leaves, 24, 0.3 * size))
 
 
 def hedge(rng: np.random.Generator, length: float = 6.0, height: float | None = None) -> SceneObject:
@@ -105,14 +121,16 @@ def hedge(rng: np.random.Generator, length: float = 6.0, height: float | None = 
     rings[..., 2] = np.where(outline[:, 1] > 0, outline[:, 1] * tall + rng.normal(0, 0.035, (rows, 8)), 0.0)
     light = np.clip(0.55 + 0.5 * outline[:, 1:], 0, 1) * rng.uniform(0.7, 1.3, (rows, 8, 1))
     body = lofts(rings[None], (leaves * light)[None], "leaves")
-    count = int(np.clip(length * 12, 12, 90))
+    count = int(np.clip(length * 5, 6, 40))
     side = rng.choice((-0.5, 0.5), count)
-    level = rng.uniform(0.1, 1.02, count)
-    x = np.where(level > 0.94, rng.uniform(-0.5, 0.5, count), side) * depth
-    spots = np.column_stack((x, rng.uniform(-0.5, 0.5, count) * (length - 0.3), level * tall))
-    tones = leaves * (0.55 + 0.5 * level[:, None]) * rng.uniform(0.7, 1.4, (count, 1))
-    fringe = _above_ground(_tufts(rng, spots, np.full((count, 3), 0.09), tones))
-    return scene_object([Part(VEGETATION, 0, body), Part(VEGETATION, 0, fringe)])
+    level = rng.uniform(0.2, 1.0, count)
+    on_top = level > 0.85
+    x = np.where(on_top, rng.uniform(-0.5, 0.5, count), side) * depth
+    spots = np.column_stack((x, rng.uniform(-0.5, 0.5, count) * max(length - 0.6, 0.1), level * tall))
+    outward = np.where(on_top[:, None], (0.0, 0.0, 1.0), np.sign(x)[:, None] * (1.0, 0.0, 0.0))
+    tones = leaves * (0.55 + 0.5 * level[:, None]) * rng.uniform(0.8, 1.4, (count, 1))
+    fringe = _above_ground(_sprays(rng, spots, outward, 0.2, tones))
+    return scene_object([Part(VEGETATION, 0, body), Part(VEGETATION, 0, fringe, "image")])
 
 
 def _leafy(
@@ -123,16 +141,16 @@ def _leafy(
     wide: float,
     deep: float,
     clear: float,
-) -> list[Mesh]:
+) -> list[Part]:
     half_width, half_height = wide * height * rng.uniform(0.85, 1.15), deep * height
     middle = height - half_height
-    count = 26
+    count = 15
     directions = _sphere_points(rng, count)
-    shell = rng.uniform(0.5, 0.8, (count, 1))
+    shell = rng.uniform(0.5, 0.75, (count, 1))
     centres = directions * shell * (half_width, half_width, half_height) + (0, 0, middle)
     girth = min(half_width, half_height)
     stretch = 0.85 * max(1.0, half_height / half_width) ** 0.6
-    radii = girth * rng.uniform(0.26, 0.46, (count, 1)) * (1.0, 1.0, stretch)
+    radii = girth * rng.uniform(0.3, 0.5, (count, 1)) * (1.0, 1.0, stretch)
     centres = np.concatenate((centres, [(0, 0, middle)]))
     radii = np.concatenate((radii, [(0.62 * half_width, 0.62 * half_width, 0.66 * half_height)]))
     trunk_radius = 0.016 * height + 0.03
@@ -149,7 +167,8 @@ def _leafy(
         7,
         "bark",
     )
-    return [_above_ground(trunk), *_foliage(rng, centres, radii, leaves, 130, 0.03 * height)]
+    crown = _foliage(rng, centres, radii, leaves, 90, 0.42 * girth)
+    return [Part(VEGETATION, 0, _above_ground(trunk)), *crown]
 
 
 def _foliage(
@@ -157,20 +176,27 @@ def _foliage(
     centres: NDArray[np.float64],
     radii: NDArray[np.float64],
     leaves: NDArray[np.float64],
-    clusters: int,
+    cards: int,
     size: float,
-) -> list[Mesh]:
-    """Clumps with a fringe of small leaf clusters; lighter towards the top, as crowns shade themselves."""
+) -> list[Part]:
+    """Clumps under sprays of leaves; lighter towards the top, as crowns shade themselves."""
     low, high = centres[:, 2].min(), centres[:, 2].max() + 1e-6
-    light = 0.62 + 0.5 * (centres[:, 2:] - low) / (high - low)
-    clumps = ellipsoids(centres, radii, leaves * light * rng.uniform(0.85, 1.15, (len(centres), 1)), 0, "leaves")
-    clumps = _mottled(_lumpy(clumps, centres, rng, 0.16), rng)
-    host = rng.integers(len(centres), size=clusters)
-    directions = _sphere_points(rng, clusters)
-    spots = centres[host] + directions * radii[host] * rng.uniform(0.8, 1.12, (clusters, 1))
-    sizes = size * rng.uniform(0.7, 1.5, (clusters, 1)) * rng.uniform(0.6, 1.2, (clusters, 3))
-    tones = leaves * light[host] * rng.uniform(0.7, 1.45, (clusters, 1))
-    return [_above_ground(clumps), _above_ground(_tufts(rng, spots, sizes, tones))]
+    light = 0.55 + 0.6 * (centres[:, 2:] - low) / (high - low)
+    clumps = ellipsoids(centres, radii, leaves * 0.8 * light * rng.uniform(0.8, 1.2, (len(centres), 1)), 0, "leaves")
+    clumps = _lumpy(clumps, centres, rng, 0.16)
+    origin = np.repeat(centres, len(clumps.vertices) // len(centres), axis=0).astype(np.float32)
+    grown = replace(clumps, vertices=origin + (clumps.vertices - origin) * np.float32(_LABEL_GROWTH))
+    host = rng.integers(len(centres), size=cards)
+    directions = _sphere_points(rng, cards)
+    spots = centres[host] + directions * radii[host] * rng.uniform(0.75, 1.1, (cards, 1))
+    tones = leaves * light[host] * rng.uniform(0.7, 1.5, (cards, 1))
+    outward = _unit(spots - centres.mean(axis=0))
+    sprays = _sprays(rng, spots, outward, size * rng.uniform(0.7, 1.2, cards), tones)
+    return [
+        Part(VEGETATION, 0, _above_ground(_mottled(clumps, rng)), "image"),
+        Part(VEGETATION, 0, _above_ground(grown), "label"),
+        Part(VEGETATION, 0, _above_ground(sprays), "image"),
+    ]
 
 
 def _lumpy(mesh: Mesh, centres: NDArray[np.float64], rng: np.random.Generator, amount: float) -> Mesh:
@@ -187,30 +213,26 @@ def _mottled(mesh: Mesh, rng: np.random.Generator) -> Mesh:
     return mesh.coloured(np.clip(mesh.colours * rng.uniform(0.6, 1.4, (len(mesh.vertices), 1)), 0, 1))
 
 
-def _tufts(
-    rng: np.random.Generator, centres: NDArray[np.float64], sizes: NDArray[np.float64], tones: NDArray[np.float64]
+def _sprays(
+    rng: np.random.Generator,
+    centres: NDArray[np.float64],
+    outward: NDArray[np.float64],
+    sizes: Numbers,
+    tones: NDArray[np.float64],
 ) -> Mesh:
-    """Leaf clusters: small closed solids of four faces, each at its own random attitude."""
+    """Square cards of leaves, half a side ``sizes`` long, that face outward more or less and are lit as the crown is."""
     count = len(centres)
-    base = np.array(((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))) / 3**0.5
-    x, y, z, w = _unit(rng.normal(size=(count, 4))).T  # a uniform rotation from a normal quaternion (Shoemake, 1992)
-    turns = np.empty((count, 3, 3))
-    turns[:, 0] = np.stack((1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)), axis=1)
-    turns[:, 1] = np.stack((2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)), axis=1)
-    turns[:, 2] = np.stack((2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)), axis=1)
-    offsets = (base @ turns.transpose(0, 2, 1)) * sizes[:, None]
-    faces = np.array(((0, 1, 2), (0, 3, 1), (0, 2, 3), (1, 3, 2)), np.int32)
-    return Mesh(
-        (centres[:, None] + offsets).reshape(-1, 3).astype(np.float32),
-        _unit(offsets).reshape(-1, 3).astype(np.float32),
-        np.repeat(np.clip(tones, 0, 1), 4, axis=0).astype(np.float32),
-        (offsets[..., :2] + centres[:, None, :2]).reshape(-1, 2).astype(np.float32),
-        (4 * np.arange(count, dtype=np.int32)[:, None, None] + faces).reshape(-1, 3),
-        "leaves",
-    )
+    facing = _unit(outward + rng.normal(0.0, 0.55, (count, 3)))
+    across = _unit(cross(facing, rng.normal(size=(count, 3))))
+    half = np.reshape(np.asarray(sizes), (-1, 1))
+    u, v = across * half, cross(facing, across) * half
+    corners = centres[:, None] + np.stack((-u - v, u - v, u + v, v - u), axis=1)
+    pictures = np.tile(np.array(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)), np.float32), (count, 1, 1))
+    cards = quads(corners, np.clip(tones, 0, 1), SPRAY, pictures)
+    return replace(cards, normals=np.repeat(_unit(facing + outward), 4, axis=0).astype(np.float32))
 
 
-def _conifer(rng: np.random.Generator, height: float, bark: NDArray[np.float64], needles: NDArray[np.float64]) -> list[Mesh]:
+def _conifer(rng: np.random.Generator, height: float, bark: NDArray[np.float64], needles: NDArray[np.float64]) -> list[Part]:
     tiers, sides = 7, 9
     base = 0.12 * height
     width = rng.uniform(0.18, 0.26) * height
@@ -225,18 +247,23 @@ def _conifer(rng: np.random.Generator, height: float, bark: NDArray[np.float64],
             rng.uniform(0, 6)
         )
         cones.append(cone)
-    clusters = 110
-    level = rng.uniform(0, 0.95, clusters)
-    angle = rng.uniform(0, 2 * np.pi, clusters)
-    reach = width * (1 - level) ** 0.85 * rng.uniform(0.85, 1.08, clusters)
+    count = 60
+    level = rng.uniform(0, 0.92, count)
+    angle = rng.uniform(0, 2 * np.pi, count)
+    reach = width * (1 - level) ** 0.85 * rng.uniform(0.75, 1.0, count)
     spots = np.column_stack((reach * np.cos(angle), reach * np.sin(angle), base + level * (height - base)))
-    sizes = 0.028 * height * rng.uniform(0.7, 1.4, (clusters, 1)) * np.array((1.2, 1.2, 0.6))
-    tones = needles * (0.6 + 0.6 * level[:, None]) * rng.uniform(0.7, 1.4, (clusters, 1))
+    outward = np.column_stack((np.cos(angle), np.sin(angle), np.full(count, 0.4)))
+    tones = needles * (0.6 + 0.6 * level[:, None]) * rng.uniform(0.7, 1.4, (count, 1))
+    sprays = _sprays(rng, spots, outward, 0.06 * height * (1.1 - level), tones)
     trunk = tubes((0, 0, 0), (0, 0, 0.4 * height), 0.02 * height + 0.02, 0.01 * height, bark, 7, "bark")
-    return [trunk, merge(cones), _tufts(rng, spots, sizes, tones)]
+    return [
+        Part(VEGETATION, 0, trunk),
+        Part(VEGETATION, 0, merge(cones)),
+        Part(VEGETATION, 0, _above_ground(sprays), "image"),
+    ]
 
 
-def _bare(rng: np.random.Generator, height: float, bark: NDArray[np.float64]) -> tuple[list[Mesh], Mesh]:
+def _bare(rng: np.random.Generator, height: float, bark: NDArray[np.float64]) -> list[Part]:
     """Four generations of limbs, each parent forking in three or four, and the crown that annotators draw around them."""
     starts, ends = np.zeros((1, 3)), np.array(((0.0, 0.0, 0.32 * height),))
     ends[0, :2] = rng.normal(0, 0.015, 2) * height
@@ -260,7 +287,7 @@ def _bare(rng: np.random.Generator, height: float, bark: NDArray[np.float64]) ->
     twigs = np.concatenate((starts.reshape(12, 5, 3), ends.reshape(12, 5, 3)), axis=1)
     middle = twigs.mean(axis=1)
     crown = ellipsoids(middle, 0.85 * np.abs(twigs - middle[:, None]).max(axis=1) + 0.1, bark, 0)
-    return meshes, crown
+    return [*(Part(VEGETATION, 0, mesh) for mesh in meshes), Part(VEGETATION, 0, crown, "label")]
 
 
 def _sphere_points(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
