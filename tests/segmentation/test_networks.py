@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 import timm
 import torch
+from torch import nn
 
-from synth2real.segmentation.networks import Segmenter
+from synth2real.segmentation.networks import AtrousDepthwiseConv2d, Segmenter
 from synth2real.segmentation.train import SegmentationSettings
 
 
@@ -28,6 +29,37 @@ def test_output_stride_8_doubles_the_features(settings: SegmentationSettings) ->
     images = torch.zeros(1, 3, 64, 64)
     sides = [Segmenter(replace(settings.network, output_stride=stride)).encoder(images)[-1].shape[-1] for stride in (8, 16)]
     assert sides == [8, 4]
+
+
+@pytest.mark.parametrize(("kernel", "dilation"), [(3, 2), (5, 2), (3, 4), (3, 3)])  # 3 does not divide the size
+def test_atrous_convolution_by_grids_is_that_of_pytorch(kernel: int, dilation: int) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(6, 6, kernel, padding=dilation * (kernel // 2), dilation=dilation, groups=6).double()
+    images = torch.randn(2, 6, 8, 16, dtype=torch.double, requires_grad=True)
+    expected = layer(images)
+    weights = torch.randn_like(expected)
+    gradients = torch.autograd.grad((expected * weights).sum(), [images, *layer.parameters()])
+    AtrousDepthwiseConv2d.adopt(layer)
+    assert isinstance(layer, AtrousDepthwiseConv2d)
+    found = layer(images)
+    torch.testing.assert_close(found, expected)
+    for gradient, other in zip(torch.autograd.grad((found * weights).sum(), [images, *layer.parameters()]), gradients, strict=True):
+        torch.testing.assert_close(gradient, other)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(6, 6, 3, padding=1, groups=6),
+        nn.Conv2d(6, 6, 3, padding=2, dilation=2),
+        nn.Conv2d(6, 6, 3, padding=0, dilation=2, groups=6),
+        nn.Conv2d(6, 6, 3, padding=2, dilation=2, stride=2, groups=6),
+        nn.Conv2d(6, 6, 3, padding=2, dilation=2, groups=6, padding_mode="reflect"),
+    ],
+)
+def test_other_convolutions_stay_as_they_are(layer: nn.Conv2d) -> None:
+    AtrousDepthwiseConv2d.adopt(layer)
+    assert type(layer) is nn.Conv2d
 
 
 def test_a_misspelt_encoder_is_told_its_neighbours(settings: SegmentationSettings) -> None:

@@ -20,6 +20,7 @@ from synth2real.segmentation.train import (
     train_segmenter,
     weighted_cross_entropy,
 )
+from synth2real.training import ModelFileError, load_model
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +63,22 @@ def test_two_runs_give_the_same_file(
     assert (tmp_path / "a.ckpt").read_bytes() == (tmp_path / "b.ckpt").read_bytes()
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert not list((tmp_path / ".dvc" / "tmp" / "resume").iterdir())
+
+
+def test_a_student_goes_on_from_its_teacher(
+    make_frames: Callable[..., Path], settings: SegmentationSettings, hardware: HardwareSettings, tmp_path: Path
+) -> None:
+    root, teacher, student, curves = make_frames("source", 2), tmp_path / "teacher.ckpt", tmp_path / "student.ckpt", tmp_path / "c.csv"
+    train_segmenter([root], [root], teacher, curves, settings, hardware)
+    still = replace(settings, optimizer=replace(settings.optimizer, learning_rate=1e-12))
+    train_segmenter([root], [root], student, curves, still, hardware, start=teacher)
+    weights = [load_model(path, "segmenter").state_dict for path in (teacher, student)]
+    parameters = dict(Segmenter(settings.network).named_parameters())
+    for name in parameters:
+        torch.testing.assert_close(weights[0][name], weights[1][name])
+    wider = replace(settings, network=replace(settings.network, decoder_channels=32))
+    with pytest.raises(ModelFileError, match=r"teacher\.ckpt: not the network that segmentation\.network describes"):
+        train_segmenter([root], [root], student, curves, wider, hardware, start=teacher)
 
 
 def test_the_loss_is_that_of_pytorch_and_ignored_pixels_do_not_count() -> None:

@@ -14,6 +14,7 @@ import timm
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from synth2real.label_space import NUM_CLASSES
 
@@ -43,6 +44,42 @@ class NetworkSettings:
             raise ValueError("decoder_channels and atrous_rates must be at least 1")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+
+
+class AtrousDepthwiseConv2d(nn.Conv2d):
+    """A depthwise convolution with dilation, computed on a CPU as plain ones on interleaved grids; the values are the same.
+
+    With dilation d, an output pixel meets only inputs whose row and column differ from its own by multiples of d. So each of the
+    d * d grids of such pixels is convolved on its own, without dilation, as one more sample of the batch: PyTorch's CPU kernels
+    are much slower for dilated depthwise convolutions than for plain ones, above all backwards.
+    """
+
+    def forward(self, features: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
+        """The convolution; sizes that the dilation does not divide take PyTorch's own way."""
+        (step, _), (batch, channels, height, width) = self.dilation, features.shape
+        if features.device.type != "cpu" or height % step or width % step:
+            return super().forward(features)
+        rows, columns = height // step, width // step
+        grids = features.permute(0, 2, 3, 1).reshape(batch, rows, step, columns, step, channels).permute(0, 2, 4, 1, 3, 5)
+        grids = grids.reshape(-1, rows, columns, channels).permute(0, 3, 1, 2)
+        padding = (self.kernel_size[0] // 2, self.kernel_size[1] // 2)
+        grids = F.conv2d(grids, self.weight, self.bias, padding=padding, groups=self.groups)
+        whole = grids.permute(0, 2, 3, 1).reshape(batch, step, step, rows, columns, channels).permute(0, 3, 1, 4, 2, 5)
+        return whole.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+
+    @staticmethod
+    def adopt(network: nn.Module) -> None:
+        """Turns the depthwise convolutions of a network that have stride 1, equal dilations and 'same' padding into this class."""
+        for layer in network.modules():
+            if (
+                type(layer) is nn.Conv2d
+                and layer.groups == layer.in_channels == layer.out_channels
+                and layer.stride == (1, 1)
+                and layer.dilation[0] == layer.dilation[1] > 1
+                and layer.padding == tuple(layer.dilation[0] * (size // 2) for size in layer.kernel_size)
+                and layer.padding_mode == "zeros"
+            ):
+                layer.__class__ = AtrousDepthwiseConv2d
 
 
 class Segmenter(nn.Module):
@@ -75,6 +112,7 @@ class Segmenter(nn.Module):
             raise ValueError(
                 f"encoder {settings.encoder!r} cannot be a DeepLabV3+ encoder of output stride {settings.output_stride}: {error}"
             ) from error
+        AtrousDepthwiseConv2d.adopt(self.network)
         preprocessing = timm.get_pretrained_cfg(settings.encoder)
         for name in ("mean", "std"):
             values = torch.tensor(getattr(preprocessing, name, (0.5, 0.5, 0.5)))

@@ -17,7 +17,7 @@ from synth2real.label_space import IGNORE_INDEX
 from synth2real.segmentation.augmentation import AugmentationSettings
 from synth2real.segmentation.data import Samples, TrainingFrames, class_weights, read_labelled_frames
 from synth2real.segmentation.networks import NetworkSettings, Segmenter
-from synth2real.training import Schedule, fit, resume_folder, save_model, seed_of
+from synth2real.training import ModelFileError, Schedule, fit, load_model, resume_folder, save_model, seed_of
 
 MODEL_KIND = "segmenter"
 
@@ -144,7 +144,7 @@ class SegmenterTraining(pl.LightningModule):
         ]
         optimizer: torch.optim.Optimizer
         if chosen.name == "adamw":
-            optimizer = torch.optim.AdamW(groups, weight_decay=chosen.weight_decay)
+            optimizer = torch.optim.AdamW(groups, weight_decay=chosen.weight_decay, fused=True)
         else:
             optimizer = torch.optim.SGD(groups, momentum=0.9, weight_decay=chosen.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -160,6 +160,7 @@ def train_segmenter(
     curves: Path,
     settings: SegmentationSettings,
     hardware: HardwareSettings,
+    start: Path | None = None,
 ) -> None:
     """Trains a segmenter and writes its model file; the last weights, never the best on some validation set.
 
@@ -171,9 +172,11 @@ def train_segmenter(
         curves: CSV file of loss and pixel accuracy by epoch.
         settings: The section ``segmentation``.
         hardware: The section ``hardware``.
+        start: Model file of a segmenter to go on from, such as a student's teacher; None starts from the encoder's weights.
 
     Raises:
         ValueError: If there are not as many image sets as label sets, or the batch cannot be divided equally between them.
+        ModelFileError: If ``start`` cannot be read or holds another network than the settings describe.
         FrameError: If frames are missing or damaged, or nothing is labelled.
         TrainingError: If the training diverges.
     """
@@ -188,13 +191,19 @@ def train_segmenter(
 
     torch.manual_seed(seed_of(schedule.seed))
     segmenter = Segmenter(settings.network)
-    load_encoder_weights(segmenter.encoder, settings.network.encoder, settings.network.weights)
+    if start is None:
+        load_encoder_weights(segmenter.encoder, settings.network.encoder, settings.network.weights)
+    else:
+        try:
+            segmenter.load_state_dict(load_model(start, MODEL_KIND).state_dict)
+        except RuntimeError as error:
+            raise ModelFileError(f"{start}: not the network that segmentation.network describes; train both alike. {error}") from None
     fit(
         SegmenterTraining(segmenter, torch.tensor(weights, dtype=torch.float32), settings),
         Samples(frames, settings.augmentation, settings.crop, schedule.batch_size, schedule.seed),
         schedule=schedule,
         hardware=hardware,
         curves=curves,
-        resume=resume_folder(f"train_segmenter-{out.stem}", settings, [*images, *labels]),
+        resume=resume_folder(f"train_segmenter-{out.stem}", settings, [*images, *labels, *([start] if start else [])]),
     )
     save_model(out, MODEL_KIND, {"network": asdict(settings.network), "size": settings.size}, segmenter.state_dict())
