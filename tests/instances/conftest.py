@@ -36,6 +36,7 @@ def network() -> NetworkSettings:
         box_batch_size=32,
         box_features=64,
         mask_channels=(32,),
+        class_agnostic=False,
     )
 
 

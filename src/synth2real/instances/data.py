@@ -4,16 +4,15 @@ Studio frames (VEIS) have true shapes but unreal textures and colours, so what i
 (Ghiasi et al., CVPR 2021, section 3: resize, then crop or pad), flips, and strong photometric jitter.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, Shaped, UInt8
+from jaxtyping import Bool, Float32, Float64, Int64, Shaped, UInt8
 from torch import Tensor
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from synth2real.frames import FrameError, FrameSet
 from synth2real.label_space import INSTANCE_FACTOR, NUM_LABEL_IDS, VEIS_LABELS
@@ -21,6 +20,10 @@ from synth2real.training import shuffled
 
 _CATEGORY_OF_LABEL_ID: Final = np.zeros(NUM_LABEL_IDS, np.int64)
 _CATEGORY_OF_LABEL_ID[[label.label_id for label in VEIS_LABELS]] = np.arange(1, 1 + len(VEIS_LABELS))
+
+_LUMA: Final = np.array([0.299, 0.587, 0.114])
+_OUTSIDE: Final = 128
+"""Grey level beyond the frame's edges."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,21 +103,77 @@ class Sample(NamedTuple):
     """``boxes`` (xyxy pixels), ``labels`` (1..10) and boolean ``masks``, as torchvision's detectors want them."""
 
 
-def augmentation(settings: AugmentationSettings, size: tuple[int, int]) -> Callable[..., Any]:
-    """A transform of image and instance map to the size (height, width); it draws from PyTorch's global generator."""
-    photometric = v2.ColorJitter(settings.brightness, settings.contrast, settings.saturation, settings.hue)
-    fill = {tv_tensors.Image: 128, tv_tensors.Mask: 0}
-    transform: Callable[..., Any] = v2.Compose(
-        [
-            v2.ScaleJitter(size, settings.scale),
-            v2.RandomCrop(size, pad_if_needed=True, fill=fill),
-            v2.RandomHorizontalFlip(settings.flip),
-            photometric,
-            v2.RandomGrayscale(settings.grey),
-            v2.RandomApply([v2.GaussianBlur(7, settings.blur_sigma)], settings.blur),
-        ]
+def augment(
+    image: UInt8[np.ndarray, "height width 3"],
+    instance_ids: Shaped[np.ndarray, "height width"],
+    settings: AugmentationSettings,
+    size: tuple[int, int],
+    generator: np.random.Generator,
+) -> tuple[UInt8[np.ndarray, "h w 3"], Shaped[np.ndarray, "h w"]]:
+    """A random view of a frame: its scale, place, mirroring, colours, sharpness and noise vary.
+
+    Args:
+        image: RGB.
+        instance_ids: What is where in it.
+        settings: How much varies.
+        size: Height and width of the view. What lies outside of the frame is grey, without instances.
+        generator: Source of all randomness.
+
+    Returns:
+        The view and its instance ids.
+    """
+    image, instance_ids = _placed(image, instance_ids, settings.scale, size, generator)
+    if generator.random() < settings.flip:
+        image, instance_ids = image[:, ::-1], instance_ids[:, ::-1]
+    colours = cv2.transform(np.ascontiguousarray(image), _colour_map(settings, cv2.mean(image)[:3], generator))
+    sigma = generator.uniform(*settings.blur_sigma)
+    if generator.random() < settings.blur:
+        colours = cv2.GaussianBlur(colours, (0, 0), sigma)
+    deviation = generator.uniform(0, 255 * settings.noise)
+    if deviation > 0:
+        noisy = colours + generator.standard_normal(colours.shape, np.float32) * np.float32(deviation)
+        colours = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    return colours, np.ascontiguousarray(instance_ids)
+
+
+def _placed(
+    image: UInt8[np.ndarray, "height width 3"],
+    instance_ids: Shaped[np.ndarray, "height width"],
+    scales: tuple[float, float],
+    size: tuple[int, int],
+    generator: np.random.Generator,
+) -> tuple[UInt8[np.ndarray, "h w 3"], Shaped[np.ndarray, "h w"]]:
+    """Frame and ids at a random scale, with a random window of ``size`` cut out of them, or they out of it."""
+    frame = np.array(image.shape[:2])
+    zoom = np.min(np.array(size) / frame) * generator.uniform(*scales)
+    cut = np.clip(np.rint(np.array(size) / zoom), 1, frame).astype(int)  # of the frame, its pixels
+    filled = np.clip(np.rint(cut * zoom), 1, size).astype(int)  # of the view, its pixels
+    (top, left), (row, column) = (generator.integers(0, room, endpoint=True) for room in (frame - cut, size - filled))
+    source = np.s_[top : top + cut[0], left : left + cut[1]]
+    target = np.s_[row : row + filled[0], column : column + filled[1]]
+    view, ids = np.full((*size, 3), _OUTSIDE, np.uint8), np.zeros(size, instance_ids.dtype)
+    interpolation = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+    view[target] = cv2.resize(image[source], filled[::-1].tolist(), interpolation=interpolation)
+    ids[target] = cv2.resize(instance_ids[source], filled[::-1].tolist(), interpolation=cv2.INTER_NEAREST_EXACT)
+    return view, ids
+
+
+def _colour_map(
+    settings: AugmentationSettings, mean: Sequence[float], generator: np.random.Generator
+) -> Float64[np.ndarray, "3 4"]:
+    """Hue, saturation, contrast and brightness as one affine map of colours (Haeberli, "Matrix operations for images", 1993)."""
+    brightness, contrast, saturation = (
+        generator.uniform(1 - spread, 1 + spread) for spread in (settings.brightness, settings.contrast, settings.saturation)
     )
-    return transform
+    angle = 2 * np.pi * generator.uniform(-settings.hue, settings.hue)
+    if generator.random() < settings.grey:
+        saturation = 0.0
+    axis = np.full((3, 3), 1 / 3)  # onto grey
+    turn = np.roll(np.eye(3), 1, axis=0) - np.roll(np.eye(3), -1, axis=0)
+    rotation = axis + np.cos(angle) * (np.eye(3) - axis) + np.sin(angle) / np.sqrt(3) * turn
+    saturated = (saturation * np.eye(3) + (1 - saturation) * np.outer(np.ones(3), _LUMA)) @ rotation
+    offset = (1 - contrast) * float(_LUMA @ np.array(mean))
+    return brightness * np.hstack((contrast * saturated, np.full((3, 1), offset)))
 
 
 class InstanceSamples:
@@ -141,21 +200,16 @@ class InstanceSamples:
                 f"{', '.join(label.name for label in VEIS_LABELS)}; found none in {len(frames)} frames. A detector cannot be "
                 "trained on it; prepare a data set with instances."
             )
-        self.frames, self.min_area, self.seed, self.noise = frames, min_area, seed, settings.noise
-        self.transform = augmentation(settings, size)
+        self.frames, self.settings, self.size, self.min_area, self.seed = frames, settings, size, min_area, seed
 
     def __call__(self, index: int, generator: np.random.Generator) -> Sample:
         """The ``index``-th sample."""
         frame = self.frames.frames[shuffled(len(self.frames), self.seed, index)]
-        image = tv_tensors.Image(torch.from_numpy(self.frames.image(frame)).permute(2, 0, 1))
-        ids = tv_tensors.Mask(torch.from_numpy(self.frames.instances(frame).astype(np.int32)))
-        image, ids = self.transform(image, ids)
-        spread = generator.uniform(0, 255 * self.noise)
-        noisy = image.numpy() + generator.standard_normal(image.shape, np.float32) * np.float32(spread)
-        instances = instances_of(ids.numpy(), self.min_area)
+        image, ids = augment(self.frames.image(frame), self.frames.instances(frame), self.settings, self.size, generator)
+        instances = instances_of(ids, self.min_area)
         target = {
             "boxes": torch.from_numpy(instances.boxes),
             "labels": torch.from_numpy(instances.labels),
             "masks": torch.from_numpy(instances.masks),
         }
-        return Sample(torch.from_numpy(np.clip(np.rint(noisy), 0, 255).astype(np.uint8)), target)
+        return Sample(torch.from_numpy(image).permute(2, 0, 1).contiguous(), target)

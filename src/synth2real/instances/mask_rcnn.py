@@ -79,6 +79,8 @@ class NetworkSettings:
     """Width of the box head's two layers."""
     mask_channels: tuple[int, ...]
     """Width of each of the mask head's layers."""
+    class_agnostic: bool
+    """One refined box and one mask for all classes instead of one each: every instance then trains the same weights."""
 
     def __post_init__(self) -> None:
         if self.frozen_levels < 0 or self.frozen_levels > len(self.strides):
@@ -150,6 +152,29 @@ def _freeze(body: nn.Module, levels: int, stride: int) -> None:
             parameter.requires_grad_(gradient is None)
 
 
+class _AgnosticBoxPredictor(FastRCNNPredictor):
+    """Scores of each class, and the same refined box for all of them."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features, NUM_DETECTOR_CLASSES)
+        self.bbox_pred = nn.Linear(features, 4)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        scores, box = super().forward(x)
+        return scores, box.repeat(1, NUM_DETECTOR_CLASSES)
+
+
+class _AgnosticMaskPredictor(MaskRCNNPredictor):
+    """The same mask for all classes (He et al. 2017, section 4.1, "class-specific vs. class-agnostic masks")."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask: Tensor = super().forward(x)
+        return mask.expand(-1, NUM_DETECTOR_CLASSES, -1, -1)
+
+
 class _Normalise(GeneralizedRCNNTransform):
     """Normalises and batches images that already have the network's size."""
 
@@ -193,10 +218,18 @@ def _build(settings: NetworkSettings) -> MaskRCNN:
         box_batch_size_per_image=settings.box_batch_size,
         box_roi_pool=MultiScaleRoIAlign(levels, _BOX_RESOLUTION, 2),
         box_head=TwoMLPHead(settings.channels * _BOX_RESOLUTION**2, settings.box_features),
-        box_predictor=FastRCNNPredictor(settings.box_features, NUM_DETECTOR_CLASSES),
+        box_predictor=(
+            _AgnosticBoxPredictor(settings.box_features)
+            if settings.class_agnostic
+            else FastRCNNPredictor(settings.box_features, NUM_DETECTOR_CLASSES)
+        ),
         mask_roi_pool=MultiScaleRoIAlign(levels, _MASK_RESOLUTION, 2),
         mask_head=MaskRCNNHeads(settings.channels, settings.mask_channels, 1, norm),
-        mask_predictor=MaskRCNNPredictor(settings.mask_channels[-1], settings.mask_channels[-1], NUM_DETECTOR_CLASSES),
+        mask_predictor=(
+            _AgnosticMaskPredictor(settings.mask_channels[-1])
+            if settings.class_agnostic
+            else MaskRCNNPredictor(settings.mask_channels[-1], settings.mask_channels[-1], NUM_DETECTOR_CLASSES)
+        ),
     )
     seen: Any = backbone.body.pretrained_cfg
     detector.transform = _Normalise(min(settings.size), max(settings.size), list(seen["mean"]), list(seen["std"]))
