@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from synth2real.evaluation.evaluate import EvaluationSettings, evaluate
+from synth2real.evaluation.resampling import BootstrapSettings
 from synth2real.frames import Frame, FrameError, write_frames, write_image, write_label
 from synth2real.label_space import LABEL_SPACES, PALETTE
 from synth2real.report.page import ReportSettings, ReportSources, write_report
@@ -23,6 +24,7 @@ from synth2real.report.tables import ReportError, ladder_position, read_comparab
 _SIZE = (24, 40)
 _MODELS = ("source_only", "adapted", "round-2", "round-10", "oracle")
 _SETTINGS = ReportSettings(frames=2, height=16)
+_BOOTSTRAP = BootstrapSettings(samples=5, confidence=0.95, seed=1)
 
 
 @pytest.fixture
@@ -44,9 +46,9 @@ def sources(tmp_path: Path) -> ReportSources:
         scores = evaluate(
             tmp_path / "annotations",
             {"unfused": tmp_path / "predictions" / model} | ({"fused": tmp_path / "fused" / model} if model != "oracle" else {}),
-            EvaluationSettings(label_space="cityscapes19", split="val"),
+            EvaluationSettings(label_space="cityscapes19", split="val", boundary_tolerance=None, bootstrap=_BOOTSTRAP),
             workers=1,
-        )
+        ).scores
         (tmp_path / "evaluation").mkdir(exist_ok=True)
         (tmp_path / "evaluation" / f"{model}.json").write_text(json.dumps(scores))
     (tmp_path / "curves").mkdir()
