@@ -146,9 +146,11 @@ def _tainted(tree: Path) -> set[str]:
 
 
 def test_no_target_annotation_reaches_training(tmp_path: Path) -> None:
-    """Walks the real graph, with the oracle switched on."""
-    oracle = {"oracle": ["oracle"], "ladder": ["source_only", "adapted", "round-1", "oracle"]}
-    tainted = _tainted(_tree_with(oracle, tmp_path))
+    """Walks the real graph, with the oracle and the controls switched on."""
+    methods = {"methods": ["fda", "colour_statistics"], "seed": 1, "fda": {}, "colour_statistics": {}}
+    ladder = ["source_only", "fda", "colour_statistics", "adapted", "round-1", "oracle"]
+    tainted = _tainted(_tree_with({"oracle": ["oracle"], "restyle": methods, "ladder": ladder}, tmp_path))
+    assert {"evaluate@fda", "evaluate@colour_statistics"} <= tainted  # so the controls are rows, of untainted models
     assert {"check_data", "evaluate@adapted", "compare", "report", "train_oracle@oracle"} <= tainted
     for name in tainted:
         assert name in MAY_SEE_ANNOTATIONS or name.startswith(("evaluate@", "train_oracle@")), name
