@@ -35,16 +35,17 @@ def test_output_stride_8_doubles_the_features(settings: SegmentationSettings) ->
 def test_atrous_convolution_by_grids_is_that_of_pytorch(kernel: int, dilation: int) -> None:
     torch.manual_seed(0)
     layer = nn.Conv2d(6, 6, kernel, padding=dilation * (kernel // 2), dilation=dilation, groups=6).double()
-    images = torch.randn(2, 6, 8, 16, dtype=torch.double, requires_grad=True)
-    expected = layer(images)
-    weights = torch.randn_like(expected)
-    gradients = torch.autograd.grad((expected * weights).sum(), [images, *layer.parameters()])
+    features = torch.randn(2, 6, 8, 16, dtype=torch.double, requires_grad=True)
+    weights = torch.randn(2, 6, 8, 16, dtype=torch.double)
+
+    def values_and_gradients() -> list[torch.Tensor]:
+        values = layer(features)
+        return [values, *torch.autograd.grad((values * weights).sum(), [features, *layer.parameters()])]
+
+    expected = values_and_gradients()
     AtrousDepthwiseConv2d.adopt(layer)
     assert isinstance(layer, AtrousDepthwiseConv2d)
-    found = layer(images)
-    torch.testing.assert_close(found, expected)
-    for gradient, other in zip(torch.autograd.grad((found * weights).sum(), [images, *layer.parameters()]), gradients, strict=True):
-        torch.testing.assert_close(gradient, other)
+    torch.testing.assert_close(values_and_gradients(), expected)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,8 @@ def test_two_runs_give_the_same_file(
 def test_a_student_goes_on_from_its_teacher(
     make_frames: Callable[..., Path], settings: SegmentationSettings, hardware: HardwareSettings, tmp_path: Path
 ) -> None:
-    root, teacher, student, curves = make_frames("source", 2), tmp_path / "teacher.ckpt", tmp_path / "student.ckpt", tmp_path / "c.csv"
+    root, curves = make_frames("source", 2), tmp_path / "curves.csv"
+    teacher, student = tmp_path / "teacher.ckpt", tmp_path / "student.ckpt"
     train_segmenter([root], [root], teacher, curves, settings, hardware)
     still = replace(settings, optimizer=replace(settings.optimizer, learning_rate=1e-12))
     train_segmenter([root], [root], student, curves, still, hardware, start=teacher)
@@ -77,7 +78,7 @@ def test_a_student_goes_on_from_its_teacher(
     for name in parameters:
         torch.testing.assert_close(weights[0][name], weights[1][name])
     wider = replace(settings, network=replace(settings.network, decoder_channels=32))
-    with pytest.raises(ModelFileError, match=r"teacher\.ckpt: not the network that segmentation\.network describes"):
+    with pytest.raises(ModelFileError, match=r"teacher\.ckpt: not the network of segmentation\.network"):
         train_segmenter([root], [root], student, curves, wider, hardware, start=teacher)
 
 

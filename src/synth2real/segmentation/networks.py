@@ -69,7 +69,7 @@ class AtrousDepthwiseConv2d(nn.Conv2d):
 
     @staticmethod
     def adopt(network: nn.Module) -> None:
-        """Turns the depthwise convolutions of a network that have stride 1, equal dilations and 'same' padding into this class."""
+        """Turns a network's dilated depthwise convolutions into this class where they have stride 1 and keep the size."""
         for layer in network.modules():
             if (
                 type(layer) is nn.Conv2d

@@ -197,7 +197,7 @@ def train_segmenter(
         try:
             segmenter.load_state_dict(load_model(start, MODEL_KIND).state_dict)
         except RuntimeError as error:
-            raise ModelFileError(f"{start}: not the network that segmentation.network describes; train both alike. {error}") from None
+            raise ModelFileError(f"{start}: not the network of segmentation.network; train both alike. {error}") from None
     fit(
         SegmenterTraining(segmenter, torch.tensor(weights, dtype=torch.float32), settings),
         Samples(frames, settings.augmentation, settings.crop, schedule.batch_size, schedule.seed),
