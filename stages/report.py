@@ -8,6 +8,7 @@ from synth2real.report.page import ReportSettings, ReportSources, write_report
 
 def main(
     evaluations: Path,
+    comparison: Path,
     data: Path,
     translation: Path,
     target: Path,
@@ -25,6 +26,7 @@ def main(
 
     Args:
         evaluations: Folder with the scores of each model, as JSON.
+        comparison: JSON file with what each step gains.
         data: JSON file with the data's statistics.
         translation: Folder with the scores of each translation, as JSON.
         target: Frame set with the target's images.
@@ -40,16 +42,16 @@ def main(
     """
     optional = {"Detector": detector, "Pseudo-labels": pseudo_labels}
     statistics = {"Data": data, "Translation": translation} | {title: path for title, path in optional.items() if path}
-    grids = {"Translation": translation_grids} if translation_grids else {}
     sources = ReportSources(
         evaluations=evaluations,
+        comparison=comparison,
         target=target,
         annotations=annotations,
         predictions=predictions,
         fused=fused,
         curves=curves,
         statistics=statistics,
-        grids=grids,
+        grids={"Translation": translation_grids} if translation_grids else {},
     )
     write_report(sources, read_params(), read_section("report", ReportSettings), summary, out)
 

@@ -13,18 +13,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from synth2real.evaluation.comparison import compare_ladder
+from synth2real.evaluation.counts import write_pixel_counts
 from synth2real.evaluation.evaluate import EvaluationSettings, evaluate
 from synth2real.evaluation.resampling import BootstrapSettings
 from synth2real.frames import Frame, FrameError, write_frames, write_image, write_label
 from synth2real.label_space import LABEL_SPACES, PALETTE
 from synth2real.report.page import ReportSettings, ReportSources, write_report
 from synth2real.report.pictures import choose, colour_map, curves, photo
-from synth2real.report.tables import ReportError, ladder_position, read_comparable, read_table, to_csv
+from synth2real.report.tables import ReportError, ladder_position, read_comparable, read_gains, read_table, to_csv
 
 _SIZE = (24, 40)
 _MODELS = ("source_only", "adapted", "round-2", "round-10", "oracle")
 _SETTINGS = ReportSettings(frames=2, height=16)
 _BOOTSTRAP = BootstrapSettings(samples=5, confidence=0.95, seed=1)
+_EVALUATION = EvaluationSettings(label_space="cityscapes19", split="val", boundary_tolerance=None, bootstrap=_BOOTSTRAP)
 
 
 @pytest.fixture
@@ -43,14 +46,16 @@ def sources(tmp_path: Path) -> ReportSources:
                 prediction = np.where(rng.random(_SIZE) < wrong, 7, labels[frame]).astype(np.uint8)
                 write_label(tmp_path / kind / model / "labels" / f"{frame.frame_id}.png", prediction)
             write_frames(tmp_path / kind / model, frames)
-        scores = evaluate(
+        evaluation = evaluate(
             tmp_path / "annotations",
             {"unfused": tmp_path / "predictions" / model} | ({"fused": tmp_path / "fused" / model} if model != "oracle" else {}),
-            EvaluationSettings(label_space="cityscapes19", split="val", boundary_tolerance=None, bootstrap=_BOOTSTRAP),
+            _EVALUATION,
             workers=1,
-        ).scores
+        )
         (tmp_path / "evaluation").mkdir(exist_ok=True)
-        (tmp_path / "evaluation" / f"{model}.json").write_text(json.dumps(scores))
+        (tmp_path / "evaluation" / f"{model}.json").write_text(json.dumps(evaluation.scores))
+        write_pixel_counts(tmp_path / "counts" / f"{model}.npz", evaluation.frame_ids, evaluation.pixels)
+    (tmp_path / "comparison.json").write_text(json.dumps(compare_ladder(tmp_path / "counts", _MODELS, _EVALUATION)))
     (tmp_path / "curves").mkdir()
     (tmp_path / "curves/segmenter_adapted.csv").write_text("step,loss,learning_rate\n10,2.5,0.01\n20,1.5,0.005\n")
     (tmp_path / "curves/translator.csv").write_text("step,cycle\n10,2.5\n")
@@ -61,6 +66,7 @@ def sources(tmp_path: Path) -> ReportSources:
         write_image(tmp_path / "grids" / f"{name}.jpg", np.zeros((8, 8, 3), np.uint8))
     return ReportSources(
         evaluations=tmp_path / "evaluation",
+        comparison=tmp_path / "comparison.json",
         target=tmp_path / "target",
         annotations=tmp_path / "annotations",
         predictions=tmp_path / "predictions",
@@ -110,8 +116,10 @@ def test_the_summary_follows_the_ladder(sources: ReportSources, tmp_path: Path) 
     adapted = rows[4]
     assert float(adapted["miou"]) == scores["fused"]["miou"]
     assert float(adapted["car"]) == scores["fused"]["iou"]["car"]
+    assert [float(adapted[f"miou_{bound}"]) for bound in ("low", "high")] == scores["fused"]["miou_interval"]
+    assert int(adapted["classes_present"]) == scores["fused"]["classes_present"]
     assert adapted["train"] == ""
-    assert list(adapted)[4:] == list(LABEL_SPACES["cityscapes19"].class_names)
+    assert list(adapted)[7:] == list(LABEL_SPACES["cityscapes19"].class_names)
 
 
 def test_the_page_is_whole_and_offline(sources: ReportSources, tmp_path: Path) -> None:
@@ -128,6 +136,10 @@ def test_the_page_is_whole_and_offline(sources: ReportSources, tmp_path: Path) -
     assert "<b>_" not in text
     for row in read_table(sources.evaluations).rows:
         assert f"{row.miou:.2f}" in text
+    gains = read_gains(sources.comparison)
+    assert [gain.step for gain in gains[:3]] == ["adapted", "adapted", "round-2"]
+    assert sum(gain.over == "unfused" for gain in gains) == len(_MODELS) - 1
+    assert all(gain.miou > 0 and f"{gain.miou:+.2f}" in text for gain in gains)
     assert "epochs" in text
     assert "87.65" in text
 
@@ -203,6 +215,9 @@ def test_missing_and_damaged_files_are_named(sources: ReportSources, tmp_path: P
     (sources.evaluations / "adapted.json").write_text('{"label_space": "cityscapes19"}')
     with pytest.raises(ReportError, match=r"adapted\.json: expected an evaluation's scores"):
         _write(sources, tmp_path)
+    sources.comparison.write_text('{"step": {}}')
+    with pytest.raises(ReportError, match=r"comparison\.json: expected comparisons, found none at 'fusion'"):
+        read_gains(sources.comparison)
     for evaluation in sources.evaluations.iterdir():
         evaluation.unlink()
     with pytest.raises(ReportError, match="no evaluation"):
@@ -247,4 +262,4 @@ def test_settings_have_ranges(values: dict[str, int]) -> None:
 
 def test_the_csv_is_empty_where_there_is_no_score(sources: ReportSources) -> None:
     line = to_csv(read_table(sources.evaluations)).splitlines()[1]
-    assert re.fullmatch(r"majority,no,[\d.]+" + "," * 20, line)
+    assert re.fullmatch(r"majority,no,[\d.]+" + "," * 23, line)

@@ -17,6 +17,7 @@ from synth2real.report.tables import (
     best_per_class,
     ladder_position,
     read_comparable,
+    read_gains,
     read_json,
     read_table,
     to_csv,
@@ -46,6 +47,8 @@ class ReportSources:
 
     evaluations: Path
     """Folder of ``<model>.json``."""
+    comparison: Path
+    """JSON file of what each step gains."""
     target: Path
     """Frame set with images."""
     annotations: Path
@@ -82,6 +85,7 @@ def write_report(sources: ReportSources, params: Mapping[str, Any], settings: Re
         raise ReportError(f"{sources.curves}: no curve <training>.csv there. Train first (dvc repro).")
     page = _page(
         table,
+        gains=read_gains(sources.comparison),
         pictures=_pictures(sources, table, settings),
         curves=[(path.stem, pictures.curves(path)) for path in sorted(curve_paths, key=_training_position)],
         statistics=[

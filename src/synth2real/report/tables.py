@@ -24,10 +24,29 @@ class Row(NamedTuple):
     model: str
     is_fused: bool
     miou: float
+    miou_interval: tuple[float, float] | None
+    """Bounds of the bootstrap over frames; None for the baseline."""
+    classes_present: int | None
+    """How many classes the mean is over; None for the baseline."""
     pixel_accuracy: float | None
     """None for the baseline."""
     iou: Mapping[str, float | None]
     """By class name; empty for the baseline."""
+
+
+class Gain(NamedTuple):
+    """What one prediction gains over another on the same frames, in percentage points."""
+
+    step: str
+    """What is compared: a model with the one before it, or its fused prediction with the unfused."""
+    over: str
+    is_fused: bool
+    """Whether both are fused."""
+    miou: float
+    miou_interval: tuple[float, float]
+    classes_gained: int
+    """Classes whose gain of IoU is above zero throughout its interval."""
+    classes_lost: int
 
 
 class Table(NamedTuple):
@@ -111,10 +130,13 @@ def _read_evaluation(path: Path) -> Table:
     """One model's table: the baseline, then its predictions."""
     scores = read_json(path)
     try:
-        rows = [Row(MAJORITY, False, scores[MAJORITY]["miou"], None, {})]
+        rows = [Row(MAJORITY, False, scores[MAJORITY]["miou"], None, None, None, {})]
         for name in ("unfused", "fused"):
             if name in scores:
-                rows.append(Row(path.stem, name == "fused", *(scores[name][key] for key in ("miou", "pixel_accuracy", "iou"))))
+                item = scores[name]
+                interval = tuple(item["miou_interval"])
+                rest = (item[key] for key in ("classes_present", "pixel_accuracy", "iou"))
+                rows.append(Row(path.stem, name == "fused", item["miou"], interval, *rest))
         table = Table(scores["label_space"], scores["split"], scores["frames"], scores[MAJORITY]["class"], tuple(rows))
     except (KeyError, TypeError) as error:
         raise ReportError(f"{path}: expected an evaluation's scores, found none at {error}. Evaluate again.") from None
@@ -123,15 +145,43 @@ def _read_evaluation(path: Path) -> Table:
     return table
 
 
+def read_gains(path: Path) -> list[Gain]:
+    """Reads the comparisons of :func:`synth2real.evaluation.comparison.compare_ladder`: the steps in order, then fusion.
+
+    Raises:
+        ReportError: If the file is missing or damaged.
+    """
+    content = read_json(path)
+    try:
+        steps = [
+            _gain(model, step["over"], kind == "fused", step[kind])
+            for model, step in content["step"].items()
+            for kind in ("unfused", "fused")
+            if kind in step
+        ]
+        return steps + [_gain(f"{model}, fused", "unfused", False, gain) for model, gain in content["fusion"].items()]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ReportError(f"{path}: expected comparisons, found none at {error}. Run dvc repro compare.") from None
+
+
+def _gain(step: str, over: str, is_fused: bool, gain: Mapping[str, Any]) -> Gain:
+    low, high = gain["miou_interval"]
+    return Gain(step, over, is_fused, gain["miou"], (low, high), gain["classes_gained"], gain["classes_lost"])
+
+
 def to_csv(table: Table) -> str:
-    """The table as CSV: model, fused (yes or no), miou, pixel_accuracy and the IoU of each class, in %; empty where None."""
+    """The table as CSV, in %; empty where None.
+
+    Columns: model, fused (yes or no), miou with its interval's bounds miou_low and miou_high, classes_present, pixel_accuracy,
+    and the IoU of each class.
+    """
     classes = LABEL_SPACES[table.label_space].class_names
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("model", "fused", "miou", "pixel_accuracy", *classes))
+    writer.writerow(("model", "fused", "miou", "miou_low", "miou_high", "classes_present", "pixel_accuracy", *classes))
     for row in table.rows:
-        fused = "yes" if row.is_fused else "no"
-        writer.writerow((row.model, fused, row.miou, row.pixel_accuracy, *(row.iou.get(name) for name in classes)))
+        scores = (row.miou, *(row.miou_interval or (None, None)), row.classes_present, row.pixel_accuracy)
+        writer.writerow((row.model, "yes" if row.is_fused else "no", *scores, *(row.iou.get(name) for name in classes)))
     return buffer.getvalue()
 
 

@@ -4,6 +4,7 @@ from typing import Final
 
 PAGE: Final = """\
 {% macro number(value, digits=2) %}{{ "–" if value is none else ("%.*f" % (digits, value)) }}{% endmacro %}
+{% macro interval(bounds) %}{{ "–" if bounds is none else "%.1f to %.1f" % bounds }}{% endmacro %}
 {% macro scalar(value) -%}
   {%- if value is none %}–
   {%- elif value is sameas true %}yes{% elif value is sameas false %}no
@@ -99,7 +100,7 @@ Intersection over union and pixel accuracy in %. No model but the oracle, where 
 
 <h2>Summary</h2>
 <div class="scroll"><table class="wide">
-<thead><tr><th>Model</th><th class="left">Fusion</th><th>mIoU</th><th class="bars"></th>
+<thead><tr><th>Model</th><th class="left">Fusion</th><th>mIoU</th><th>interval</th><th>classes</th><th class="bars"></th>
 <th>over source only</th><th>Pixel accuracy</th></tr></thead>
 <tbody>
 {% for row in table.rows %}
@@ -107,6 +108,8 @@ Intersection over union and pixel accuracy in %. No model but the oracle, where 
 <td>{{ "always “" ~ table.majority_class ~ "”" if row.model == majority else words(row.model) }}</td>
 <td class="left">{{ "–" if row.model == majority else ("fused" if row.is_fused else "no") }}</td>
 <td{% if row.miou == best_miou and row.model != "oracle" %} class="best"{% endif %}>{{ number(row.miou) }}</td>
+<td>{{ interval(row.miou_interval) }}</td>
+<td>{{ "–" if row.classes_present is none else row.classes_present }}</td>
 <td class="bars"><span class="bar" style="width: {{ row.miou }}%{{ "; opacity: 0.45" if not row.is_fused }}"></span></td>
 <td>{% if reference is not none and row.model != majority %}{{ "%+.2f" % (row.miou - reference) }}{% else %}–{% endif %}</td>
 <td>{{ number(row.pixel_accuracy) }}</td>
@@ -114,7 +117,24 @@ Intersection over union and pixel accuracy in %. No model but the oracle, where 
 {% endfor %}
 </tbody></table></div>
 <p>The first row is the baseline that needs no model: the constant prediction that scores best. <i>Fused</i>: detected objects are
-pasted over the model's prediction.</p>
+pasted over the model's prediction. <i>Classes</i>: those that are annotated or predicted; the mean is over them.</p>
+
+{% if gains %}
+<h2>Gains</h2>
+<div class="scroll"><table>
+<thead><tr><th>Step</th><th class="left">over</th><th class="left">Fusion</th><th>mIoU</th><th>interval</th>
+<th>classes gained</th><th>classes lost</th></tr></thead>
+<tbody>
+{% for gain in gains %}
+<tr><td>{{ words(gain.step) }}</td><td class="left">{{ words(gain.over) }}</td>
+<td class="left">{{ "both" if gain.is_fused else "–" }}</td>
+<td{% if gain.miou_interval[0] > 0 or gain.miou_interval[1] < 0 %} class="best"{% endif %}>{{ "%+.2f" % gain.miou }}</td>
+<td>{{ interval(gain.miou_interval) }}</td><td>{{ gain.classes_gained }}</td><td>{{ gain.classes_lost }}</td></tr>
+{% endfor %}
+</tbody></table></div>
+<p>Percentage points on the same frames; bold where the interval excludes zero. Intervals are of resampled frames: they do
+not hold what another seed of the training would change, and frames of one street resemble each other.</p>
+{% endif %}
 
 <h2>Classes</h2>
 <div class="scroll"><table>
