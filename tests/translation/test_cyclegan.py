@@ -170,7 +170,7 @@ def test_semantic_consistency_reaches_the_generators(tmp_path: Path) -> None:
         return torch.stack((images.mean(1), -images.mean(1)), 1)
 
     settings = replace(TINY, loss=replace(LOSS, semantic=2.0))
-    with pytest.raises(TrainingError, match="semantic is above 0, but no segmenter"):
+    with pytest.raises(TrainingError, match="semantic is 2.0, but no segmenter is given"):
         CycleGAN(settings)
     torch.manual_seed(0)
     module = CycleGAN(settings, segmenter=SourceSegmenter(logits, tmp_path))

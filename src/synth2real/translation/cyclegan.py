@@ -181,11 +181,15 @@ class CycleGAN(pl.LightningModule):
             after_step: Called with the number of steps done so far, after each.
 
         Raises:
-            TrainingError: If the semantic consistency loss has a weight, but no segmenter is given.
+            TrainingError: If the semantic consistency loss has a weight and no segmenter is given, or the other way round.
         """
         super().__init__()
-        if settings.loss.semantic > 0 and segmenter is None:
-            raise TrainingError("translation.loss.semantic is above 0, but no segmenter is given; give one, or set it to 0.")
+        if (settings.loss.semantic > 0) != (segmenter is not None):
+            found = "a segmenter is given" if segmenter else "no segmenter is given"
+            raise TrainingError(
+                f"translation.loss.semantic is {settings.loss.semantic}, but {found}; it must be above 0 with one and 0 without "
+                "(the preset semantic_consistency sets both)."
+            )
         self.automatic_optimization = False
         self.settings = settings
         self.segmenter = segmenter
@@ -244,7 +248,7 @@ class CycleGAN(pl.LightningModule):
         if cycle.identity_source is not None and cycle.identity_target is not None:
             losses["identity_source"] = reconstruction_loss(batch.source, cycle.identity_source)
             losses["identity_target"] = reconstruction_loss(batch.target, cycle.identity_target)
-        if self.segmenter is not None and self.settings.loss.semantic > 0:
+        if self.segmenter is not None:
             with torch.no_grad():
                 real = self.segmenter.logits(torch.cat(batch)).chunk(2)
             translated = self.segmenter.logits(torch.cat((cycle.translated_source, cycle.translated_target))).chunk(2)

@@ -1,0 +1,50 @@
+"""Trains the translator with semantic consistency: what a segmenter of the source sees must stay what it is."""
+
+from pathlib import Path
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
+from synth2real.segmentation.networks import NetworkSettings, Segmenter
+from synth2real.segmentation.train import MODEL_KIND
+from synth2real.training import load_model
+from synth2real.translation.cyclegan import SourceSegmenter, TranslationSettings, train_translator
+
+
+def load_segmenter(path: Path) -> SourceSegmenter:
+    """A trained segmenter as the translator's training sees it; images are enlarged to multiples of its stride."""
+    settings, state_dict = load_model(path, MODEL_KIND)
+    segmenter = Segmenter(NetworkSettings(**settings["network"]))
+    segmenter.load_state_dict(state_dict)
+    segmenter.eval().requires_grad_(False)
+
+    def logits(images: Tensor) -> Tensor:
+        segmenter.to(images.device)
+        size = [-(-side // 32) * 32 for side in images.shape[-2:]]
+        pixels = F.interpolate((images + 1) * 127.5, size, mode="bilinear", align_corners=False)
+        found: Tensor = segmenter.network((pixels - segmenter.mean) / segmenter.std)
+        return found
+
+    return SourceSegmenter(logits, path)
+
+
+def main(source: Path, target: Path, segmenter: Path, out: Path, curves: Path, samples: Path) -> None:
+    """Trains a CycleGAN with the semantic consistency loss of CyCADA on the training images of two frame sets.
+
+    Args:
+        source: Frame set with the source's images.
+        target: Frame set with the target's images.
+        segmenter: Model file of a segmenter trained on the untranslated source.
+        out: The model file.
+        curves: CSV file with each epoch's mean losses, and the discriminators' mean logits of real and of translated images.
+        samples: Folder of picture sheets of fixed frames as training goes on: real, translated, reconstructed, identity.
+    """
+    settings, hardware = read_section("translation", TranslationSettings), read_section("hardware", HardwareSettings)
+    taught = load_segmenter(segmenter)
+    train_translator(source, target, settings, hardware, model=out, curves=curves, samples=samples, segmenter=taught)
+
+
+if __name__ == "__main__":
+    run(main)

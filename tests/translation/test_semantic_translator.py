@@ -1,0 +1,50 @@
+"""The stage that teaches the translator with a segmenter: it sees what the segmenter's own prediction sees."""
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from synth2real.segmentation.networks import NetworkSettings, Segmenter
+from synth2real.segmentation.train import MODEL_KIND
+from synth2real.training import save_model
+from synth2real.translation.data import to_tensor
+
+SETTINGS = NetworkSettings(
+    encoder="resnet10t", weights="random", output_stride=16, decoder_channels=16, atrous_rates=(1, 2, 3), dropout=0.0
+)
+
+
+@pytest.fixture(scope="module")
+def stage() -> ModuleType:
+    path = Path(__file__).parents[2] / "stages/train_semantic_translator.py"
+    spec = importlib.util.spec_from_file_location("train_semantic_translator", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_translator_sees_the_segmenters_logits(stage: ModuleType, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    segmenter = Segmenter(SETTINGS).eval()
+    save_model(tmp_path / "segmenter.ckpt", MODEL_KIND, {"network": dataclasses.asdict(SETTINGS)}, segmenter.state_dict())
+    taught = stage.load_segmenter(tmp_path / "segmenter.ckpt")
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    images = to_tensor(image)[None].requires_grad_()
+    logits = taught.logits(images)
+    torch.testing.assert_close(logits, segmenter(torch.from_numpy(image)[None]), rtol=1e-3, atol=1e-4)
+    logits[:, 3].sum().backward()
+    assert images.grad is not None
+    assert images.grad.abs().max() > 0
+    assert taught.file == tmp_path / "segmenter.ckpt"
+
+
+def test_images_of_other_sizes_are_enlarged(stage: ModuleType, tmp_path: Path) -> None:
+    save_model(tmp_path / "s.ckpt", MODEL_KIND, {"network": dataclasses.asdict(SETTINGS)}, Segmenter(SETTINGS).state_dict())
+    assert stage.load_segmenter(tmp_path / "s.ckpt").logits(torch.zeros(1, 3, 49, 70)).shape == (1, 19, 64, 96)
