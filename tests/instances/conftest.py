@@ -60,7 +60,9 @@ def settings(network: NetworkSettings, plain: AugmentationSettings) -> InstanceS
         network=network,
         augmentation=plain,
         min_area=8,
-        optimizer=OptimizerSettings(name="adamw", learning_rate=5e-3, warm_up_steps=5, weight_decay=0.0, gradient_norm=10.0),
+        optimizer=OptimizerSettings(
+            name="adamw", learning_rate=5e-3, backbone_factor=1.0, warm_up_steps=5, weight_decay=0.0, gradient_norm=10.0
+        ),
         schedule=Schedule(seed=1, epochs=3, steps_per_epoch=2, batch_size=2),
     )
 

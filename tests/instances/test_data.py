@@ -48,7 +48,6 @@ def test_samples_depend_on_seed_and_index_only(write_shapes: ShapesWriter, stron
     frames = write_shapes("set", 4)
 
     def draw(index: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        torch.manual_seed(index)
         sample = InstanceSamples(frames, strong, size=(48, 80), min_area=4, seed=3)(index, np.random.default_rng((3, index)))
         return sample.image, sample.target
 
@@ -66,7 +65,6 @@ def test_targets_follow_the_augmented_image(
     samples = InstanceSamples(write_shapes("set", 2), augmentation, size=size, min_area=4, seed=0)
     seen = 0
     for index in range(12):
-        torch.manual_seed(index)
         image, target = samples(index, np.random.default_rng(index))
         assert image.shape == (3, *size)
         assert image.dtype == torch.uint8
@@ -78,6 +76,40 @@ def test_targets_follow_the_augmented_image(
             assert box[3] > box[1]
             seen += 1
     assert seen > 6
+
+
+@pytest.mark.parametrize("size", [(64, 96), (32, 48), (48, 48), (128, 64)])
+def test_at_scale_1_the_whole_frame_fills_the_sample(
+    write_shapes: ShapesWriter, plain: AugmentationSettings, size: tuple[int, int]
+) -> None:
+    frames = write_shapes("set", 1)
+    zoom = min(size[0] / 64, size[1] / 96)
+    _, target = InstanceSamples(frames, plain, size=size, min_area=1, seed=0)(0, np.random.default_rng(0))
+    wanted = instances_of(frames.instances(frames.frames[0]), 1).boxes * zoom
+    extents = target["boxes"][:, 2:] - target["boxes"][:, :2]
+    assert extents.numpy() == pytest.approx(wanted[:, 2:] - wanted[:, :2], abs=2)
+
+
+def test_the_view_keeps_its_colours_without_augmentation(write_shapes: ShapesWriter, plain: AugmentationSettings) -> None:
+    frames = write_shapes("set", 1)
+    image = InstanceSamples(frames, plain, size=(64, 96), min_area=1, seed=0)(0, np.random.default_rng(0)).image
+    assert (image.permute(1, 2, 0).numpy() == frames.image(frames.frames[0])).all()
+
+
+def test_without_saturation_all_channels_are_equal_and_a_turned_hue_keeps_grey(
+    write_shapes: ShapesWriter, plain: AugmentationSettings
+) -> None:
+    frames = write_shapes("set", 1)
+    grey, turned = (
+        InstanceSamples(frames, settings, size=(64, 96), min_area=1, seed=0)(0, np.random.default_rng(1)).image.int()
+        for settings in (replace(plain, grey=1.0), replace(plain, hue=0.5))
+    )
+    assert (grey.amax(0) - grey.amin(0)).max() <= 1
+    assert (grey.amax() - grey.amin()) > 50
+    original = torch.from_numpy(frames.image(frames.frames[0]).astype(np.int32)).permute(2, 0, 1)
+    was_grey = (original == 128).all(0)
+    assert (turned[:, was_grey] - 128).abs().max() <= 1
+    assert (turned - original)[:, ~was_grey].abs().float().mean() > 20
 
 
 def test_a_frame_without_instances_gives_empty_targets(write_shapes: ShapesWriter, plain: AugmentationSettings) -> None:

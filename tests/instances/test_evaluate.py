@@ -37,6 +37,21 @@ def test_a_shifted_mask_counts_at_the_lower_overlaps_only() -> None:
     assert scores["ap50"] == 100
 
 
+def test_precision_and_recall_count_the_detections_from_a_score_on() -> None:
+    person, car = _detections(_annotation(), 0.9)
+    twice = person._replace(score=0.4)
+    bus = car._replace(category_id=7, score=0.3)
+    missed = _annotation()
+    scores = average_precision([_annotation(), missed], [[person, car._replace(score=0.6), twice, bus], []])
+    assert scores["at_score"]["0.75"] == {"precision": 100, "recall": 25}
+    assert scores["at_score"]["0.5"] == {"precision": 100, "recall": 50}
+    assert scores["at_score"]["0.25"] == {"precision": 50, "recall": 50}
+    assert scores["half_right_from"] == 0.3
+    alone = average_precision([_annotation()], [[bus]])
+    assert alone["half_right_from"] is None
+    assert alone["at_score"]["0.5"] == {"precision": None, "recall": 0}
+
+
 @pytest.mark.parametrize("frames", [1, 2])
 def test_no_detection_scores_0(frames: int) -> None:
     scores = average_precision([_annotation()] * frames, [[]] * frames)

@@ -7,10 +7,10 @@ intersection-over-union thresholds 0.50, 0.55 ... 0.95 and over the classes that
 import contextlib
 import io
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from rich.progress import track
@@ -25,6 +25,7 @@ from synth2real.instances.predict import PredictionSettings, detect
 from synth2real.label_space import VEIS_LABELS
 
 _UNTRAINED_SEED: Final = 0
+_SCORES: Final = (0.05, 0.25, 0.5, 0.75)
 
 
 def average_precision(annotations: Sequence[Instances], detections: Iterable[Sequence[Detection]]) -> dict[str, Any]:
@@ -36,7 +37,10 @@ def average_precision(annotations: Sequence[Instances], detections: Iterable[Seq
 
     Returns:
         ``ap`` and ``ap50`` of the masks, ``box_ap`` and ``box_ap50`` of the boxes, and ``per_class``: the masks' ``ap`` of each
-        class by name, None for a class without annotation.
+        class by name, None for a class without annotation. ``at_score``: how many of the detections with at least that score are
+        right (``precision``), and how many instances they find (``recall``), in %; right is a mask that overlaps an instance of
+        its class, not found by a higher score, by at least one half. ``half_right_from``: the lowest score such that
+        at least half of the detections from it on are right, None if there is none.
     """
     truth: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
@@ -62,28 +66,41 @@ def average_precision(annotations: Sequence[Instances], detections: Iterable[Seq
             for item in detected
         ]  # fmt: skip
     categories = [{"id": k, "name": label.name} for k, label in enumerate(VEIS_LABELS, start=1)]
-    masks, boxes = (_precision(images, categories, truth, found, kind) for kind in ("segm", "bbox"))
+    masks, boxes = (_accumulated(images, categories, truth, found, kind) for kind in ("segm", "bbox"))
+    scores, right = masks.scores, np.cumsum(masks.right)
+    precise = np.flatnonzero(2 * right >= np.arange(1, 1 + len(scores)))
     return {
-        "ap": _mean(masks),
-        "ap50": _mean(masks[0]),
-        "box_ap": _mean(boxes),
-        "box_ap50": _mean(boxes[0]),
-        "per_class": {label.name: _mean(masks[:, :, index]) for index, label in enumerate(VEIS_LABELS)},
+        "ap": _mean(masks.precision),
+        "ap50": _mean(masks.precision[0]),
+        "box_ap": _mean(boxes.precision),
+        "box_ap50": _mean(boxes.precision[0]),
+        "per_class": {label.name: _mean(masks.precision[:, :, index]) for index, label in enumerate(VEIS_LABELS)},
+        "at_score": {f"{score}": _at_score(masks, score, len(truth)) for score in _SCORES},
+        "half_right_from": round(float(scores[precise[-1]]), 3) if len(precise) else None,
     }
 
 
-def _precision(
+class _Accumulated(NamedTuple):
+    precision: Float[np.ndarray, "overlaps recalls classes"]
+    """At each overlap, recall and class; -1 for a class without annotation."""
+    scores: Float[np.ndarray, " detections"]
+    """Of all frames and classes, descending."""
+    right: Bool[np.ndarray, " detections"]
+    """Whether each of them is right, at an overlap of one half."""
+
+
+def _accumulated(
     images: list[dict[str, Any]],
     categories: list[dict[str, Any]],
     truth: list[dict[str, Any]],
     found: list[dict[str, Any]],
     kind: str,
-) -> Float[np.ndarray, "thresholds recalls classes"]:
-    """Precision at each overlap, recall and class; -1 for a class without annotation."""
+) -> _Accumulated:
     if not found:
         occurring = {item["category_id"] for item in truth}
         absent = [category["id"] not in occurring for category in categories]
-        return np.broadcast_to(np.where(absent, -1.0, 0.0), (10, 101, len(categories)))
+        nothing = np.broadcast_to(np.where(absent, -1.0, 0.0), (10, 101, len(categories)))
+        return _Accumulated(nothing, np.empty(0), np.empty(0, bool))
     with contextlib.redirect_stdout(io.StringIO()):
         annotated = COCO()
         annotated.dataset = {"images": images, "categories": categories, "annotations": truth}
@@ -92,8 +109,21 @@ def _precision(
         evaluation = COCOeval(annotated, detected, kind)
         evaluation.evaluate()
         evaluation.accumulate()
-    every_area, hundred_detections = 0, 2
-    return np.asarray(evaluation.eval["precision"][..., every_area, hundred_detections])
+    every_area, hundred_detections, half = 0, 2, 0
+    precision = np.asarray(evaluation.eval["precision"][..., every_area, hundred_detections])
+    matched = np.reshape(np.array(evaluation.evalImgs, object), (len(categories), -1, len(images)))[:, every_area].ravel()
+    scores = np.concatenate([item["dtScores"] for item in matched if item])
+    right = np.concatenate([item["dtMatches"][half] > 0 for item in matched if item])
+    order = np.argsort(-scores, kind="stable")
+    return _Accumulated(precision, scores[order], right[order])
+
+
+def _at_score(accumulated: _Accumulated, score: float, instances: int) -> dict[str, float | None]:
+    kept = accumulated.right[accumulated.scores >= score]
+    return {
+        "precision": round(100 * float(kept.mean()), 3) if len(kept) else None,
+        "recall": round(100 * float(kept.sum()) / instances, 3) if instances else None,
+    }
 
 
 def _mean(precision: Float[np.ndarray, "..."]) -> float | None:

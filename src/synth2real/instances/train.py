@@ -25,6 +25,8 @@ class OptimizerSettings:
     name: Literal["sgd", "adamw"]
     learning_rate: float
     """After warm-up; it then falls to 0 along half a cosine."""
+    backbone_factor: float
+    """The backbone's learning rate as a share of it: pre-trained weights want smaller steps."""
     warm_up_steps: int
     """Steps in which the learning rate grows linearly from near 0."""
     weight_decay: float
@@ -34,6 +36,10 @@ class OptimizerSettings:
     def __post_init__(self) -> None:
         if self.learning_rate <= 0 or self.gradient_norm <= 0:
             raise ValueError("learning_rate and gradient_norm must be above 0")
+        if not 0 < self.backbone_factor <= 1:
+            raise ValueError(
+                f"backbone_factor must be in (0, 1], got {self.backbone_factor}; instances.network.frozen_levels freezes"
+            )
         if self.warm_up_steps < 0 or self.weight_decay < 0:
             raise ValueError("warm_up_steps and weight_decay must be at least 0")
 
@@ -72,8 +78,13 @@ class _Training(pl.LightningModule):
         torch.nn.utils.clip_grad_norm_(self.detector.parameters(), self.settings.gradient_norm)
 
     def configure_optimizers(self) -> Any:
-        learning = [parameter for parameter in self.detector.parameters() if parameter.requires_grad]
         rate, decay = self.settings.learning_rate, self.settings.weight_decay
+        backbone: list[Tensor] = []
+        heads: list[Tensor] = []
+        for name, parameter in self.detector.named_parameters():
+            if parameter.requires_grad:
+                (backbone if name.startswith("backbone.body.") else heads).append(parameter)
+        learning: list[dict[str, Any]] = [{"params": heads}, {"params": backbone, "lr": rate * self.settings.backbone_factor}]
         optimizer: torch.optim.Optimizer
         if self.settings.name == "sgd":
             optimizer = torch.optim.SGD(learning, rate, momentum=0.9, weight_decay=decay)
