@@ -170,8 +170,8 @@ def diversities(
 ) -> dict[str, float | bool]:
     """How varied each set's features are, and whether translation made frames alike: the alarm of mode collapse.
 
-    A generator that gives much the same image whatever it is shown has lost the source's variety. The Fréchet distance can stay
-    small for long then; the trace of the covariance falls at once.
+    A generator that gives much the same image whatever it is shown has lost the source's variety: the trace of the covariance
+    of its images' features falls towards zero.
 
     Returns:
         ``source``, ``translated`` and ``target`` (see :func:`synth2real.translation.distances.diversity`), ``ratio`` (translated
