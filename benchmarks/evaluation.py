@@ -1,6 +1,6 @@
 """Evaluation on one core at 2048x1024 against cityscapesScripts and against decoding the files alone; the scores must be equal.
 
-Frames are rendered streets in Cityscapes' own layout; predictions are their label maps with other outlines.
+Frames are rendered streets in Cityscapes' own layout; predictions are their label maps with a network's errors.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from synth2real.evaluation.boundaries import boundary_f
 from synth2real.evaluation.evaluate import EvaluationSettings, evaluate
 from synth2real.evaluation.resampling import BootstrapSettings
 from synth2real.frames import Frame, read_label, write_frames, write_label
-from synth2real.label_space import LABEL_ID_TO_TRAIN_ID, LABEL_SPACES, TRAIN_ID_TO_LABEL_ID
+from synth2real.label_space import IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID, LABEL_SPACES, NUM_CLASSES, TRAIN_ID_TO_LABEL_ID
 from synth2real.worlds.exporters import CityscapesSettings, GtaSettings, VeisSettings, WorldSettings, render_world
 
 with warnings.catch_warnings():
@@ -56,14 +56,25 @@ def make_frames(root: Path) -> list[tuple[str, str]]:
             named = root / "named" / f"{frame.frame_id}_gtFine_{'labelIds' if kind == 'labels' else 'instanceIds'}.png"
             named.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, named)
-        moved = np.roll(read_label(source), (3, 5), axis=(0, 1))
         prediction = root / "predictions/labels" / f"{frame.frame_id}.png"
-        write_label(prediction, TRAIN_ID_TO_LABEL_ID[np.minimum(cv2.medianBlur(LABEL_ID_TO_TRAIN_ID[moved], 5), 18)])
+        write_label(prediction, imperfect(read_label(source), number))
         frames.append(frame)
         pairs.append((str(root / "named" / f"{frame.frame_id}_gtFine_labelIds.png"), str(prediction)))
     for name in ("annotations", "predictions"):
         write_frames(root / name, frames)
     return pairs
+
+
+def imperfect(label_ids: np.ndarray, seed: int) -> np.ndarray:
+    """The map as a network may predict it: smooth outlines that are off by some pixels, and patches of wrong classes."""
+    rng = np.random.default_rng(seed)
+    size = label_ids.shape[::-1]
+    train_ids = np.roll(LABEL_ID_TO_TRAIN_ID[label_ids], (3, 5), axis=(0, 1))
+    is_wrong = cv2.resize(rng.random((32, 64)), size, interpolation=cv2.INTER_CUBIC) > 0.8
+    wrong = cv2.resize(rng.integers(0, NUM_CLASSES, (16, 32), dtype=np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    mixed = np.where(is_wrong | (train_ids == IGNORE_INDEX), wrong, train_ids)
+    predicted: np.ndarray = TRAIN_ID_TO_LABEL_ID[cv2.medianBlur(mixed, 5)]
+    return predicted
 
 
 def fastest(functions: dict[str, Callable[[], object]], frames: int) -> dict[str, float]:
