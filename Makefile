@@ -39,7 +39,7 @@ test: check ## All checks and all tests, with two whole runs of the ci preset
 	pytest
 
 .PHONY: bench
-bench: setup ## Measure the speed of rendering
+bench: setup ## Measure the speed of rendering and evaluation
 	for benchmark in benchmarks/*.py; do python $$benchmark || exit 1; done
 
 .PHONY: lock

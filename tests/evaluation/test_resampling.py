@@ -133,7 +133,7 @@ def test_the_ladder_is_compared_step_by_step(tmp_path: Path) -> None:
 
 
 def test_models_scored_on_other_frames_are_refused(tmp_path: Path) -> None:
-    for model, frame_ids in (("one", "abc"), ("two", "abd")):
+    for model, frame_ids in (("one", "abc"), ("two", "abx")):
         write_pixel_counts(tmp_path / f"{model}.npz", list(frame_ids), {"unfused": _counts(0, 3)})
     with pytest.raises(FrameError, match=r"two\.npz: scored on 3 frames, .*one\.npz on 3, and they are not the same"):
         compare_ladder(tmp_path, ["one", "two"], _SETTINGS)

@@ -215,7 +215,7 @@ def percent(share: Any) -> float | None:
 
 def as_json(scores: Mapping[str, Any]) -> str:
     """Scores as indented JSON with each list, such as an interval, on one line."""
-    return re.sub(r"\[[^][{}]*\]", lambda match: json.dumps(json.loads(match[0])), json.dumps(scores, indent=2)) + "\n"
+    return re.sub(r"\[\n[^][{}]*\]", lambda match: json.dumps(json.loads(match[0])), json.dumps(scores, indent=2)) + "\n"
 
 
 def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
