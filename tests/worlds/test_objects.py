@@ -26,7 +26,7 @@ OBJECTS: dict[str, tuple[Builder, dict[int, set[int]], int, tuple[tuple[float, f
         1600,
         ((0.6, 1.1), (1.7, 2.4), (1.4, 2.1)),
     ),
-    "tree": (vegetation.tree, {21: {0}}, 1200, ((0.9, 16.0), (0.9, 16.0), (3.2, 12.6))),
+    "tree": (vegetation.tree, {21: {0}}, 1200, ((0.9, 17.0), (0.9, 17.0), (3.2, 14.2))),
     "bush": (vegetation.bush, {21: {0}}, 600, ((0.5, 5.0), (0.5, 5.0), (0.3, 2.5))),
     "hedge": (vegetation.hedge, {21: {0}}, 900, ((0.4, 1.7), (5.8, 6.5), (0.8, 2.4))),
     "lamp_post": (street_furniture.lamp_post, {17: {0}}, 200, ((0.1, 0.7), (0.1, 6.0), (3.5, 9.5))),

@@ -30,7 +30,8 @@ _DRIVE: Final = 60.0  # metres along which cameras stand
 _SIDE_PAVEMENT: Final = 2.2  # width of the pavements along side streets, metres
 _KERB_STONE: Final = 0.16  # width of a kerb stone, metres
 _TREE_KINDS: Final = 6
-_CAR_KINDS: Final = 16
+_CAR_KINDS: Final = 14
+_BUILDING_KINDS: Final = 16
 WHITE: Final = (0.62, 0.62, 0.6)
 YELLOW: Final = (0.55, 0.4, 0.05)
 _LONGEST_OBSTACLE: Final = 24.0  # what is longer and stands still lines the street, metres
@@ -184,6 +185,7 @@ class _Draft:
     taken: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     trees: list[SceneObject] = field(default_factory=list)
     cars: list[SceneObject] = field(default_factory=list)
+    buildings: list[SceneObject] = field(default_factory=list)
 
     def centre(self, along: float) -> float:
         """Where the centre line is at ``along``, metres across."""
@@ -216,6 +218,13 @@ class _Draft:
             self.cars.append(vehicles.car(self.rng))
             return self.cars[-1]
         return self.cars[int(self.rng.integers(_CAR_KINDS))]
+
+    def building(self) -> SceneObject:
+        """One of the street's buildings; those that are built last, far off and in side streets, repeat earlier ones."""
+        if len(self.buildings) < _BUILDING_KINDS:
+            self.buildings.append(building(self.rng))
+            return self.buildings[-1]
+        return self.buildings[int(self.rng.integers(_BUILDING_KINDS))]
 
     def claim(self, strip: str, along: float, half: float) -> bool:
         """Whether ``along`` +- ``half`` of a strip was free; it is taken now."""
@@ -472,7 +481,7 @@ def _frontage(draft: _Draft, side: int) -> None:
                 _walled_garden(draft, side, front, along, length)
                 along += length
             else:
-                house = building(rng)
+                house = draft.building()
                 width, depth = house.footprint
                 setback = 0.0 if rng.random() < habits.terraced else float(rng.uniform(2.0, 6.0))
                 if along + width > stop + 3.0:
@@ -486,7 +495,7 @@ def _frontage(draft: _Draft, side: int) -> None:
         for edge, facing in ((a, np.pi), (b, 0.0)):
             across = front + 14.0
             while across < front + 34.0:
-                house = building(rng)
+                house = draft.building()
                 width, depth = house.footprint
                 sign = 1.0 if facing == 0.0 else -1.0
                 draft.put(house, side * (across + width / 2), edge + sign * (depth / 2 + 2.5), np.pi if sign > 0 else 0.0, _KERB)
@@ -566,23 +575,23 @@ def _furnish(draft: _Draft, side: int) -> None:
             put(street_furniture.traffic_sign(rng), a - 1.5, 0.0)
     along = _BEHIND + rng.uniform(0.0, 20.0)
     spacing = rng.uniform(18.0, 34.0)
-    lamp = int(rng.integers(1 << 31))
+    lamp = street_furniture.lamp_post(rng)
     while along < _LENGTH:
-        post = street_furniture.lamp_post(np.random.default_rng(lamp)) if rng.random() < 0.85 else street_furniture.pole(rng)
-        put(post, along, side * np.pi / 2)
+        put(lamp if rng.random() < 0.85 else street_furniture.pole(rng), along, side * np.pi / 2)
         along += spacing
     for along in rng.uniform(5.0, 130.0, rng.poisson(5.0)):
         sign = street_furniture.direction_sign(rng) if rng.random() < 0.12 else street_furniture.traffic_sign(rng)
         put(sign, float(along), facing if rng.random() < 0.85 else facing + np.pi)
     if rng.random() < habits.railing:
         start, length = rng.uniform(0.0, 80.0), 2.0
-        railing: street_furniture.FenceKind = "mesh" if rng.random() < 0.33 else "bars"
+        railing = street_furniture.fence(rng, length=length, kind="mesh" if rng.random() < 0.33 else "bars")
         for along in np.arange(start, start + rng.uniform(10.0, 40.0), length):
-            put(street_furniture.fence(rng, length=length, kind=railing), float(along), 0.0, edge + 0.3)
+            put(railing, float(along), 0.0, edge + 0.3)
     if rng.random() < 0.22:
         start = rng.uniform(0.0, 90.0)
+        bollard = street_furniture.bollard(rng)
         for along in np.arange(start, start + rng.uniform(6.0, 30.0), rng.uniform(1.5, 3.0)):
-            put(street_furniture.bollard(rng), float(along), 0.0, edge + 0.35)
+            put(bollard, float(along), 0.0, edge + 0.35)
     if (strip > 0.0 or profile.pavements[side > 0] > 2.2) and rng.random() < habits.street_trees:
         spacing = rng.uniform(7.0, 13.0)
         kinds: tuple[vegetation.TreeKind, ...] = ("round", "oval", "spreading", "bare", "conifer", "poplar")
@@ -670,7 +679,7 @@ def _end(draft: _Draft) -> None:
     if rng.random() < 0.5:
         across = -45.0
         while across < 45.0:
-            house = building(rng)
+            house = draft.building()
             width, depth = house.footprint
             draft.put(house, across + width / 2, along + depth / 2, np.pi)
             across += width

@@ -189,6 +189,7 @@ def _town_house(
 
 
 def _assembled(faces: list[_Faces]) -> SceneObject:
+    """The building; glass lies flat before walls, which the label picture need not draw twice."""
     by_texture: dict[str, list[_Faces]] = {}
     for face in faces:
         by_texture.setdefault(face.texture, []).append(face)
@@ -196,7 +197,7 @@ def _assembled(faces: list[_Faces]) -> SceneObject:
         quads(np.concatenate([face.corners for face in group]), np.concatenate([face.colours for face in group]), texture)
         for texture, group in by_texture.items()
     ]
-    return scene_object([Part(BUILDING, 0, mesh) for mesh in meshes])
+    return scene_object([Part(BUILDING, 0, mesh, "image" if mesh.texture == "glass" else "both") for mesh in meshes])
 
 
 def _masonry(rng: np.random.Generator) -> tuple[str, NDArray[np.float64]]:
