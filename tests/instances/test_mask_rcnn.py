@@ -19,8 +19,9 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_generator(network: 
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-def test_losses_of_frames_with_and_without_instances_are_finite(network: NetworkSettings) -> None:
-    detector = build_detector(network, 0).train()
+@pytest.mark.parametrize("class_agnostic", [False, True])
+def test_losses_of_frames_with_and_without_instances_are_finite(network: NetworkSettings, class_agnostic: bool) -> None:
+    detector = build_detector(replace(network, class_agnostic=class_agnostic), 0).train()
     full = {
         "boxes": torch.tensor([[8.0, 8.0, 40.0, 40.0]]),
         "labels": torch.tensor([3]),
@@ -33,6 +34,17 @@ def test_losses_of_frames_with_and_without_instances_are_finite(network: Network
         assert set(losses) == {"loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg"}
         sum(losses.values()).backward()
         assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_all_classes_share_box_and_mask_in_a_class_agnostic_detector(network: NetworkSettings) -> None:
+    heads = build_detector(replace(network, class_agnostic=True), 0).roi_heads
+    scores, boxes = heads.box_predictor(torch.rand(3, network.box_features))
+    masks = heads.mask_predictor(torch.rand(3, network.mask_channels[-1], 14, 14))
+    assert scores.shape == (3, 11)
+    assert boxes.shape == (3, 44)
+    assert masks.shape == (3, 11, 28, 28)
+    assert torch.equal(boxes.reshape(3, 11, 4), boxes[:, None, :4].expand(3, 11, 4))
+    assert torch.equal(masks, masks[:, :1].expand_as(masks))
 
 
 def test_offline_weights_reach_the_backbone_and_frozen_parts_do_not_learn(network: NetworkSettings) -> None:
