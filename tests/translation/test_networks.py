@@ -21,7 +21,8 @@ def _generator(**change: object) -> Generator:
 
 
 def _discriminator(**change: object) -> DiscriminatorSettings:
-    return DiscriminatorSettings(**{"width": 4, "layers": 2, "scales": 1, "activation": "leaky_relu", **change})  # type: ignore[arg-type]
+    plain = {"width": 4, "layers": 2, "scales": 1, "activation": "leaky_relu", "norm": "instance"}
+    return DiscriminatorSettings(**{**plain, **change})  # type: ignore[arg-type]
 
 
 def _convolutions(network: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
@@ -192,6 +193,21 @@ def test_activations_of_the_discriminator(activation: str, slope: float) -> None
     found = network.layers[1](torch.tensor([-1.0, 2.0]))
     torch.testing.assert_close(found, torch.tensor([-slope, 2.0]))
     assert sum(type(module) is type(network.layers[1]) for module in network.modules()) == 3
+
+
+def test_spectral_norm_bounds_each_layer_and_keeps_brightness() -> None:
+    torch.manual_seed(0)
+    network = PatchDiscriminator(_discriminator(norm="spectral"))
+    for _ in range(50):  # a power iteration each
+        network(torch.zeros(1, 3, 32, 32))
+    for layer in _convolutions(network):
+        assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.02)
+    network.eval()
+    dark, bright = (network(torch.full((1, 3, 96, 96), value))[0, 0, 11, 11] for value in (-0.5, 0.5))
+    assert abs(dark - bright) > 1e-3
+    plain = PatchDiscriminator(_discriminator())
+    dark, bright = (plain(torch.full((1, 3, 96, 96), value))[0, 0, 11, 11] for value in (-0.5, 0.5))
+    assert abs(dark - bright) < 1e-3
 
 
 @settings(max_examples=20, deadline=None)

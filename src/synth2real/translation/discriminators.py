@@ -6,6 +6,7 @@ from typing import Literal
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from synth2real.translation.generators import InstanceNorm, initialise
 
@@ -23,6 +24,10 @@ class DiscriminatorSettings:
     """Discriminators, each of which sees the image at half the size of the one before; 1 in the paper, 3 in pix2pixHD."""
     activation: Literal["leaky_relu", "relu"]
     """``leaky_relu`` has slope 0.2, as in the paper."""
+    norm: Literal["instance", "spectral"]
+    """``instance`` as in the paper, which takes each image's own brightness and contrast out of what the later layers see; or
+    ``spectral``, which divides each layer's weights by their largest singular value instead and leaves the features as they are
+    (Miyato et al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018)."""
 
     def __post_init__(self) -> None:
         for name, least in (("width", 1), ("layers", 0), ("scales", 1)):
@@ -55,13 +60,14 @@ class PatchDiscriminator(nn.Module):
         layers: list[nn.Module] = [first, activation()]
         for index in range(1, len(widths)):
             stride = 2 if index < settings.layers else 1
-            layers += [
-                nn.Conv2d(widths[index - 1], widths[index], kernel, stride=stride, padding=padding),
-                InstanceNorm(),
-                activation(),
-            ]
+            layers.append(nn.Conv2d(widths[index - 1], widths[index], kernel, stride=stride, padding=padding))
+            layers += [InstanceNorm(), activation()] if settings.norm == "instance" else [activation()]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, kernel, stride=1, padding=padding))
         initialise(self)
+        if settings.norm == "spectral":
+            for module in self.layers:
+                if isinstance(module, nn.Conv2d):
+                    spectral_norm(module)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1 rows columns"]:
         """Gives one logit a patch, high where the patch looks real.
