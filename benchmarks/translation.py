@@ -135,9 +135,9 @@ def main() -> None:
     plain, own, _ = compare(settings, STEPS)
     textbook, here = statistics.median(plain), statistics.median(own)
     print(
-        f"translation: a step of {settings.crop.size[0]}x{settings.crop.size[1]} on one thread takes {textbook:.3f} s of CPU time "
-        f"as in the textbook, {here:.3f} s here: {textbook / here:.2f} times as fast; losses differ by {apart:.1e} at most over "
-        f"{STEPS} steps"
+        f"translation: a step of {settings.crop.size[0]}x{settings.crop.size[1]} on one thread takes {textbook:.3f} s of CPU "
+        f"time as in the textbook, {here:.3f} s here: {textbook / here:.2f} times as fast; losses differ by {apart:.1e} at most "
+        f"over {STEPS} steps"
     )
 
 
