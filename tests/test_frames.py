@@ -25,6 +25,7 @@ from synth2real.frames import (
     read_index_map,
     read_instances,
     read_label,
+    resize_image,
     write_bytes,
     write_frames,
     write_image,
@@ -311,3 +312,19 @@ def test_map_frames_stops_at_the_first_error(tmp_path: Path, workers: int) -> No
 def test_map_frames_in_one_process_raises_what_the_function_raises() -> None:
     with pytest.raises(FrameError, match="seven"):
         list(map_frames(_refuse_seven, range(10), workers=1, description="refuse"))
+
+
+def test_shrinking_by_two_averages_four_pixels() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (8, 12, 3), np.uint8)
+    means = image.reshape(4, 2, 6, 2, 3).astype(float).mean(axis=(1, 3))
+    assert np.abs(resize_image(image, (4, 6)) - means).max() <= 0.5
+    assert resize_image(image, (16, 5)).shape == (16, 5, 3)
+    assert resize_image(image, (8, 12)) is image
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40))
+def test_resizing_keeps_a_constant_image(height: int, width: int) -> None:
+    image = np.full((height, width, 3), (10, 120, 240), np.uint8)
+    resized = resize_image(image, (16, 24))
+    assert resized.shape == (16, 24, 3)
+    assert (resized == (10, 120, 240)).all()

@@ -206,6 +206,14 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
+def resize_image(image: UInt8[np.ndarray, "_ _ 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
+    """The image at ``size`` (height, width): averaged over areas where it shrinks in both directions, else bilinear."""
+    if image.shape[:2] == size:
+        return image
+    shrinks = size[0] <= image.shape[0] and size[1] <= image.shape[1]
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
 def read_label(path: Path) -> UInt8[np.ndarray, "height width"]:
     """A map of label ids.
 

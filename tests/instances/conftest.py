@@ -1,14 +1,13 @@
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from synth2real.augmentation import AugmentationSettings
 from synth2real.frames import Frame, FrameSet, read_frames, write_frames, write_image, write_instances
 from synth2real.hardware import HardwareSettings
-from synth2real.instances.data import AugmentationSettings
 from synth2real.instances.mask_rcnn import NetworkSettings
 from synth2real.instances.predict import PredictionSettings
 from synth2real.instances.train import InstanceSettings, OptimizerSettings
@@ -41,24 +40,10 @@ def network() -> NetworkSettings:
 
 
 @pytest.fixture
-def plain() -> AugmentationSettings:
-    """No augmentation at all."""
-    return AugmentationSettings(
-        scale=(1.0, 1.0), flip=0.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, grey=0.0, blur=0.0,
-        blur_sigma=(0.5, 1.0), noise=0.0,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def strong(plain: AugmentationSettings) -> AugmentationSettings:
-    return replace(plain, scale=(0.5, 2.0), flip=0.5, brightness=0.4, hue=0.1, grey=0.2, blur=0.5, noise=0.1)
-
-
-@pytest.fixture
-def settings(network: NetworkSettings, plain: AugmentationSettings) -> InstanceSettings:
+def settings(network: NetworkSettings, augmentation: AugmentationSettings) -> InstanceSettings:
     return InstanceSettings(
         network=network,
-        augmentation=plain,
+        augmentation=augmentation,
         min_area=8,
         optimizer=OptimizerSettings(
             name="adamw", learning_rate=5e-3, backbone_factor=1.0, warm_up_steps=5, weight_decay=0.0, gradient_norm=10.0

@@ -1,14 +1,13 @@
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from synth2real.augmentation import AugmentationSettings
 from synth2real.frames import Frame, write_frames, write_image, write_label
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import PALETTE
-from synth2real.segmentation.augmentation import AugmentationSettings
 from synth2real.segmentation.networks import NetworkSettings
 from synth2real.segmentation.train import OptimizerSettings, SegmentationSettings
 from synth2real.training import Schedule
@@ -38,23 +37,6 @@ def make_frames(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
-
-
-@pytest.fixture
-def augmentation() -> AugmentationSettings:
-    """Changes nothing."""
-    return AugmentationSettings(
-        scale=(1.0, 1.0), flip=0.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0, tint=0.0, gamma=1.0, grey=0.0,
-        blur=0.0, noise=0.0,
-    )  # fmt: skip
-
-
-@pytest.fixture
-def strong_augmentation(augmentation: AugmentationSettings) -> AugmentationSettings:
-    return replace(
-        augmentation, scale=(0.5, 2.0), flip=0.5, brightness=0.4, contrast=0.4, saturation=0.6, hue=0.1, tint=0.2, gamma=1.5,
-        grey=0.2, blur=1.0, noise=8.0,
-    )  # fmt: skip
 
 
 @pytest.fixture

@@ -8,15 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synth2real.augmentation import AugmentationSettings
 from synth2real.frames import FrameError, read_frames, write_frames, write_label
 from synth2real.label_space import LABEL_ID_TO_TRAIN_ID
-from synth2real.segmentation.augmentation import AugmentationSettings
 from synth2real.segmentation.data import (
     Samples,
     TrainingFrames,
     class_weights,
     read_labelled_frames,
-    resize_image,
     which_frame,
 )
 
@@ -84,14 +83,6 @@ def test_samples_are_a_function_of_number_and_generator(
     assert image.shape == (32, 32, 3)
     assert torch.equal(image, again)
     assert torch.equal(train_ids, again_ids)
-
-
-@given(height=st.integers(1, 40), width=st.integers(1, 40))
-def test_resizing_keeps_a_constant_image(height: int, width: int) -> None:
-    image = np.full((height, width, 3), (10, 120, 240), np.uint8)
-    resized = resize_image(image, (16, 24))
-    assert resized.shape == (16, 24, 3)
-    assert (resized == (10, 120, 240)).all()
 
 
 def test_a_label_without_image_is_named(make_frames: Callable[..., Path]) -> None:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from synth2real.augmentation import AugmentationSettings
 from synth2real.frames import read_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import LABEL_ID_TO_TRAIN_ID
-from synth2real.segmentation.augmentation import AugmentationSettings
 from synth2real.segmentation.networks import Segmenter
 from synth2real.segmentation.predict import load_predictor
 from synth2real.segmentation.train import (

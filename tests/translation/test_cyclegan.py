@@ -18,7 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from synth2real.frames import Frame, FrameError, read_frames, read_image, write_frames, write_image
+from synth2real.frames import Frame, FrameError, read_frames, read_image, resize_image, write_frames, write_image
 from synth2real.hardware import HardwareSettings
 from synth2real.training import ModelFileError, Schedule, TrainingError
 from synth2real.translation import translate
@@ -30,7 +30,7 @@ from synth2real.translation.cyclegan import (
     TranslationSettings,
     train_translator,
 )
-from synth2real.translation.data import Crops, CropSettings, resize
+from synth2real.translation.data import Crops, CropSettings
 from synth2real.translation.discriminators import DiscriminatorSettings
 from synth2real.translation.generators import Generator, GeneratorSettings, InstanceNorm, load_generators, save_generators
 from synth2real.translation.losses import AdversarialObjective, LossSettings
@@ -510,8 +510,8 @@ def test_translation_at_another_size(sets: tuple[Path, Path]) -> None:
     translate_frames(sets[0], Path("model.ckpt"), Path("out"), replace(WHOLE, size=(24, 20)), CPU)
     frames, out = read_frames(sets[0]), read_frames(Path("out"))
     generator = load_generators(Path("model.ckpt"), torch.device("cpu")).to_target
-    image = resize(frames.image(frames.frames[1]), (24, 20))
-    expected = resize(translate_images(generator, image[None], torch.device("cpu"))[0], (36, 44))
+    image = resize_image(frames.image(frames.frames[1]), (24, 20))
+    expected = resize_image(translate_images(generator, image[None], torch.device("cpu"))[0], (36, 44))
     assert np.abs(out.image(out.frames[1]).astype(int) - expected).max() <= 1
 
 

@@ -12,9 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth2real.frames import Frame, FrameError, FrameSet, read_frames, write_frames, write_image, write_label
+from synth2real.frames import Frame, FrameError, FrameSet, read_frames, resize_image, write_frames, write_image, write_label
 from synth2real.translation.cyclegan import learning_rate_factor
-from synth2real.translation.data import CropSettings, UnpairedCrops, evenly_spread, resize, to_image, to_tensor
+from synth2real.translation.data import CropSettings, UnpairedCrops, evenly_spread, to_image, to_tensor
 from synth2real.translation.image_pool import ImagePool
 from synth2real.translation.losses import (
     AdversarialObjective,
@@ -210,7 +210,7 @@ def test_crops_are_parts_of_frames_of_any_size(tmp_path: Path) -> None:
 def test_resizing_before_the_crop(tmp_path: Path) -> None:
     source, target = _frames(tmp_path / "source", 2, (40, 50)), _frames(tmp_path / "target", 2, (20, 70))
     sample = UnpairedCrops(source, target, _crop((64, 128), None, flip=False), 0)(1, np.random.default_rng(0))
-    shown = [resize(frames.image(frame), (64, 128)) for frames in (target,) for frame in frames.frames]
+    shown = [resize_image(frames.image(frame), (64, 128)) for frames in (target,) for frame in frames.frames]
     assert any(np.array_equal(to_image(sample.target), image) for image in shown)
 
 

@@ -9,9 +9,7 @@ from itertools import chain, groupby, pairwise
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-import cv2
 import numpy as np
-from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
 from synth2real.datasets.camvid import list_camvid
@@ -28,6 +26,7 @@ from synth2real.frames import (
     map_frames,
     read_encoded,
     read_image,
+    resize_image,
     write_bytes,
     write_frames,
     write_image,
@@ -340,17 +339,6 @@ def write_prepared_image(path: Path, bare_out: Path, size: tuple[int, int] | Non
     found = (pixels.shape[0], pixels.shape[1])
     write_image(bare_out.with_name(bare_out.name + ".png"), resize_image(pixels, size or found))
     return found
-
-
-def resize_image(
-    image: UInt8[np.ndarray, "height width 3"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "new_height new_width 3"]:
-    """Averages over areas where the image shrinks in both directions, else interpolates linearly; the same size is left alone."""
-    height, width = size
-    if image.shape[:2] == size:
-        return image
-    shrinks = height <= image.shape[0] and width <= image.shape[1]
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def resize_annotation(annotation: Annotation, size: tuple[int, int]) -> Annotation:

@@ -4,61 +4,22 @@ Studio frames (VEIS) have true shapes but unreal textures and colours, so what i
 (Ghiasi et al., CVPR 2021, section 3: resize, then crop or pad), flips, and strong photometric jitter.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64, Int64, Shaped, UInt8
+from jaxtyping import Bool, Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
-from synth2real.frames import FrameError, FrameSet
+from synth2real.augmentation import AugmentationSettings, augment
+from synth2real.frames import FrameError, FrameSet, resize_image
+from synth2real.instances.mask_rcnn import fitted_size
 from synth2real.label_space import INSTANCE_FACTOR, NUM_LABEL_IDS, VEIS_LABELS
 from synth2real.training import shuffled
 
 _CATEGORY_OF_LABEL_ID: Final = np.zeros(NUM_LABEL_IDS, np.int64)
 _CATEGORY_OF_LABEL_ID[[label.label_id for label in VEIS_LABELS]] = np.arange(1, 1 + len(VEIS_LABELS))
-
-_LUMA: Final = np.array([0.299, 0.587, 0.114])
-_OUTSIDE: Final = 128
-"""Grey level beyond the frame's edges."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AugmentationSettings:
-    """How samples vary."""
-
-    scale: tuple[float, float]
-    """Range of the size of a frame, relative to fitting it into the network's size."""
-    flip: float
-    """Probability of mirroring left and right."""
-    brightness: float
-    contrast: float
-    saturation: float
-    """Each is multiplied by a factor of 1 plus or minus this."""
-    hue: float
-    """Turned by up to this share of the colour circle, at most 0.5."""
-    grey: float
-    """Probability of taking all colour away."""
-    blur: float
-    """Probability of a Gaussian blur."""
-    blur_sigma: tuple[float, float]
-    """Range of its standard deviation in pixels."""
-    noise: float
-    """Largest standard deviation of Gaussian noise, where white is 1."""
-
-    def __post_init__(self) -> None:
-        for name in ("scale", "blur_sigma"):
-            low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise ValueError(f"{name} must be a range of positive numbers, got {getattr(self, name)}")
-        for name in ("flip", "brightness", "contrast", "saturation", "grey", "blur", "noise"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
-        if not 0 <= self.hue <= 0.5:
-            raise ValueError(f"hue must be in [0, 0.5], got {self.hue}")
 
 
 class Instances(NamedTuple):
@@ -103,79 +64,6 @@ class Sample(NamedTuple):
     """``boxes`` (xyxy pixels), ``labels`` (1..10) and boolean ``masks``, as torchvision's detectors want them."""
 
 
-def augment(
-    image: UInt8[np.ndarray, "height width 3"],
-    instance_ids: Shaped[np.ndarray, "height width"],
-    settings: AugmentationSettings,
-    size: tuple[int, int],
-    generator: np.random.Generator,
-) -> tuple[UInt8[np.ndarray, "h w 3"], Shaped[np.ndarray, "h w"]]:
-    """A random view of a frame: its scale, place, mirroring, colours, sharpness and noise vary.
-
-    Args:
-        image: RGB.
-        instance_ids: What is where in it.
-        settings: How much varies.
-        size: Height and width of the view. What lies outside of the frame is grey, without instances.
-        generator: Source of all randomness.
-
-    Returns:
-        The view and its instance ids.
-    """
-    image, instance_ids = _placed(image, instance_ids, settings.scale, size, generator)
-    if generator.random() < settings.flip:
-        image, instance_ids = image[:, ::-1], instance_ids[:, ::-1]
-    colours = cv2.transform(np.ascontiguousarray(image), _colour_map(settings, cv2.mean(image)[:3], generator))
-    sigma = generator.uniform(*settings.blur_sigma)
-    if generator.random() < settings.blur:
-        colours = cv2.GaussianBlur(colours, (0, 0), sigma)
-    deviation = generator.uniform(0, 255 * settings.noise)
-    if deviation > 0:
-        noisy = colours + generator.standard_normal(colours.shape, np.float32) * np.float32(deviation)
-        colours = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
-    return colours, np.ascontiguousarray(instance_ids)
-
-
-def _placed(
-    image: UInt8[np.ndarray, "height width 3"],
-    instance_ids: Shaped[np.ndarray, "height width"],
-    scales: tuple[float, float],
-    size: tuple[int, int],
-    generator: np.random.Generator,
-) -> tuple[UInt8[np.ndarray, "h w 3"], Shaped[np.ndarray, "h w"]]:
-    """Frame and ids at a random scale, with a random window of ``size`` cut out of them, or they out of it."""
-    frame = np.array(image.shape[:2])
-    zoom = np.min(np.array(size) / frame) * generator.uniform(*scales)
-    cut = np.clip(np.rint(np.array(size) / zoom), 1, frame).astype(int)  # of the frame, its pixels
-    filled = np.clip(np.rint(cut * zoom), 1, size).astype(int)  # of the view, its pixels
-    (top, left), (row, column) = (generator.integers(0, room, endpoint=True) for room in (frame - cut, size - filled))
-    source = np.s_[top : top + cut[0], left : left + cut[1]]
-    target = np.s_[row : row + filled[0], column : column + filled[1]]
-    view, ids = np.full((*size, 3), _OUTSIDE, np.uint8), np.zeros(size, instance_ids.dtype)
-    interpolation = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
-    view[target] = cv2.resize(image[source], filled[::-1].tolist(), interpolation=interpolation)
-    ids[target] = cv2.resize(instance_ids[source], filled[::-1].tolist(), interpolation=cv2.INTER_NEAREST_EXACT)
-    return view, ids
-
-
-def _colour_map(
-    settings: AugmentationSettings, mean: Sequence[float], generator: np.random.Generator
-) -> Float64[np.ndarray, "3 4"]:
-    """Hue, saturation, contrast and brightness as one affine map of colours (Haeberli, "Matrix operations for images", 1993)."""
-    brightness, contrast, saturation = (
-        generator.uniform(1 - spread, 1 + spread) for spread in (settings.brightness, settings.contrast, settings.saturation)
-    )
-    angle = 2 * np.pi * generator.uniform(-settings.hue, settings.hue)
-    if generator.random() < settings.grey:
-        saturation = 0.0
-    axis = np.full((3, 3), 1 / 3)  # onto grey
-    turn = np.roll(np.eye(3), 1, axis=0) - np.roll(np.eye(3), -1, axis=0)
-    rotation = axis + np.cos(angle) * (np.eye(3) - axis) + np.sin(angle) / np.sqrt(3) * turn
-    saturated = (saturation * np.eye(3) + (1 - saturation) * np.outer(np.ones(3), _LUMA)) @ rotation
-    offset = (1 - contrast) * float(_LUMA @ np.array(mean))
-    return brightness * np.hstack((contrast * saturated, np.full((3, 1), offset)))
-
-
 class InstanceSamples:
     """Draws training samples from the frames of a set: see :func:`synth2real.training.fit`."""
 
@@ -186,8 +74,8 @@ class InstanceSamples:
 
         Args:
             frames: A frame set with images and instances.
-            settings: How samples vary.
-            size: Height and width of the samples.
+            settings: How samples vary; a magnification of 1 fits a frame into ``size``.
+            size: Height and width of the samples. What lies outside of the frame is grey, without instances.
             min_area: See :func:`instances_of`.
             seed: Chooses the order of the frames.
 
@@ -205,7 +93,10 @@ class InstanceSamples:
     def __call__(self, index: int, generator: np.random.Generator) -> Sample:
         """The ``index``-th sample."""
         frame = self.frames.frames[shuffled(len(self.frames), self.seed, index)]
-        image, ids = augment(self.frames.image(frame), self.frames.instances(frame), self.settings, self.size, generator)
+        fitted = fitted_size((frame.height, frame.width), self.size)
+        image = resize_image(self.frames.image(frame), fitted)
+        ids = cv2.resize(self.frames.instances(frame), fitted[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        image, ids = augment(image, ids, self.settings, self.size, generator, outside=0)
         instances = instances_of(ids, self.min_area)
         target = {
             "boxes": torch.from_numpy(instances.boxes),

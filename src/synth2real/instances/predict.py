@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -16,7 +15,7 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from synth2real.detections import Detection, detections_path, encode_masks, write_detections
-from synth2real.frames import FRAMES_FILE, FrameSet, write_frames
+from synth2real.frames import FRAMES_FILE, FrameSet, resize_image, write_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.instances.mask_rcnn import fitted_size
 from synth2real.training import inference_device
@@ -56,9 +55,7 @@ class _Images(Dataset[UInt8[Tensor, "3 height width"]]):
     def __getitem__(self, index: int) -> Tensor:
         image = self.frames.image(self.frames.frames[index])
         height, width = fitted_size((image.shape[0], image.shape[1]), self.size)
-        shrinks = height < image.shape[0]
-        resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        return torch.from_numpy(resized).permute(2, 0, 1)
+        return torch.from_numpy(resize_image(image, (height, width))).permute(2, 0, 1)
 
 
 def detect(

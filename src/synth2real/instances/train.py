@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
+from synth2real.augmentation import AugmentationSettings
 from synth2real.frames import FrameSet
 from synth2real.hardware import HardwareSettings
-from synth2real.instances.data import AugmentationSettings, InstanceSamples, Sample
+from synth2real.instances.data import InstanceSamples, Sample
 from synth2real.instances.mask_rcnn import NetworkSettings, build_detector
 from synth2real.training import Schedule, fit, seed_of
 

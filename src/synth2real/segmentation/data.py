@@ -12,20 +12,12 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from synth2real.frames import Frame, FrameError, FrameSet, read_frames
+from synth2real.augmentation import AugmentationSettings, augment
+from synth2real.frames import Frame, FrameError, FrameSet, read_frames, resize_image
 from synth2real.label_space import IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES
-from synth2real.segmentation.augmentation import AugmentationSettings, augment
 from synth2real.training import seed_of, shuffled
 
 TRAIN_SPLIT: Final = "train"
-
-
-def resize_image(image: UInt8[np.ndarray, "height width 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """The image at the size (height, width) that a network sees: averaged over areas where it shrinks, else bilinear."""
-    if image.shape[:2] == size:
-        return image
-    shrinks = image.shape[0] >= size[0] and image.shape[1] >= size[1]
-    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +148,7 @@ class Samples:
         """Draws the sample; a pure function of its arguments."""
         counts = [len(pair) for pair in self.frames.pairs]
         image, train_ids = self.frames.get(*which_frame(index, counts, self.batch_size, self.seed))
-        image, train_ids = augment(image, train_ids, self.augmentation, self.crop, generator)
+        image, train_ids = augment(image, train_ids, self.augmentation, self.crop, generator, outside=IGNORE_INDEX)
         return torch.from_numpy(image), torch.from_numpy(train_ids)
 
 

@@ -13,10 +13,9 @@ import torch
 from jaxtyping import UInt8
 from torch.nn import functional as F
 
-from synth2real.frames import Frame, FrameSet, map_frames, read_frames, write_frames, write_label
+from synth2real.frames import Frame, FrameSet, map_frames, read_frames, resize_image, write_frames, write_label
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import TRAIN_ID_TO_LABEL_ID
-from synth2real.segmentation.data import resize_image
 from synth2real.segmentation.networks import NetworkSettings, Segmenter
 from synth2real.segmentation.train import MODEL_KIND
 from synth2real.training import inference_device, load_model

@@ -11,10 +11,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from synth2real.augmentation import AugmentationSettings
 from synth2real.encoders import load_encoder_weights
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import IGNORE_INDEX
-from synth2real.segmentation.augmentation import AugmentationSettings
 from synth2real.segmentation.data import Samples, TrainingFrames, class_weights, read_labelled_frames
 from synth2real.segmentation.networks import NetworkSettings, Segmenter
 from synth2real.training import ModelFileError, Schedule, fit, load_model, resume_folder, save_model, seed_of

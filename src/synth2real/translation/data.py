@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 
-from synth2real.frames import Frame, FrameError, FrameSet
+from synth2real.frames import Frame, FrameError, FrameSet, resize_image
 from synth2real.label_space import NUM_LABEL_IDS
 from synth2real.training import shuffled
 
@@ -71,14 +71,6 @@ def to_image(tensor: Float[Tensor, "3 height width"]) -> UInt8[np.ndarray, "heig
     return np.ascontiguousarray(scaled.numpy().transpose(1, 2, 0))
 
 
-def resize(image: UInt8[np.ndarray, "height width 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "rows columns 3"]:
-    """The image at ``size`` (height, width): area averages when shrunk, bicubic when enlarged."""
-    if image.shape[:2] == size:
-        return image
-    shrunk = size[0] < image.shape[0] or size[1] < image.shape[1]
-    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrunk else cv2.INTER_CUBIC)
-
-
 def evenly_spread(frames: FrameSet, count: int) -> FrameSet:
     """``count`` frames at equal distances in the order of their ids, or all where there are fewer."""
     if count >= len(frames):
@@ -136,7 +128,7 @@ class UnpairedCrops:
         for frames, frame, (down, right) in ((self.source, source, place), (self.target, target, other)):
             image = frames.image(frame)
             if self.crop.load_size is not None:
-                image = resize(image, self.crop.load_size)
+                image = resize_image(image, self.crop.load_size)
             image = image[_window(image.shape[:2], self.crop.size, down, right)]
             crops.append(to_tensor(image[:, ::-1] if self.crop.flip and generator.random() < 0.5 else image))
         return Crops(*crops)

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from torch_fidelity import FeatureExtractorInceptionV3
 
 from synth2real.encoders import IMAGE_MEAN, IMAGE_STD, OFFLINE_ENCODER, load_encoder_weights
-from synth2real.frames import Frame, FrameSet
+from synth2real.frames import Frame, FrameSet, resize_image
 from synth2real.training import ModelFileError
-from synth2real.translation.data import resize
 
 INCEPTION: Final = "inception-v3-compat"
 """Torch-fidelity's name of the Inception-v3 that FID and KID are defined with, which is TensorFlow's of 2015."""
@@ -54,7 +53,7 @@ class FeatureExtractor:
     def __call__(self, images: list[UInt8[np.ndarray, "height width 3"]]) -> Float32[np.ndarray, "batch features"]:
         """Features of images of one size."""
         if self.size is not None:
-            images = [resize(image, self.size) for image in images]
+            images = [resize_image(image, self.size) for image in images]
         batch = torch.from_numpy(np.stack(images)).to(self.device).permute(0, 3, 1, 2)
         output: Tensor = self.network(batch)
         return output.float().cpu().numpy()

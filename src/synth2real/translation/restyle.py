@@ -5,11 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from synth2real.frames import Frame, FrameSet, map_frames, read_frames, write_frames, write_image
+from synth2real.frames import Frame, FrameSet, map_frames, read_frames, resize_image, write_frames, write_image
 from synth2real.translation.colour_statistics import (
     ColourStatistics,
     colour_statistics,
@@ -72,9 +71,7 @@ def with_coarse_look(
     image: UInt8[np.ndarray, "height width 3"], look: UInt8[np.ndarray, "_ _ 3"], settings: FdaSettings
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Fourier domain adaptation of RGB images; the look is resized to the image first, and values beyond 0..255 are clipped."""
-    size = image.shape[1], image.shape[0]
-    shrinks = look.shape[0] > image.shape[0] or look.shape[1] > image.shape[1]
-    resized = cv2.resize(look, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    resized = resize_image(look, (image.shape[0], image.shape[1]))
     swapped = swap_low_frequencies(image.astype(np.float32), resized.astype(np.float32), settings.beta)
     return swapped.round().clip(0, 255).astype(np.uint8)
 

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from synth2real.frames import FrameSet, write_image
-from synth2real.translation.data import resize
+from synth2real.frames import FrameSet, resize_image, write_image
 from synth2real.translation.generators import Generators
 from synth2real.translation.translate import translate_images
 
@@ -31,7 +30,7 @@ def sheet(rows: Sequence[Sequence[UInt8[np.ndarray, "_ _ 3"]]], columns: Sequenc
     for row in rows:
         height = round(row[0].shape[0] * _CELL_WIDTH / row[0].shape[1])
         gap = np.full((height, _GAP, 3), 255, np.uint8)
-        cells = [cell for picture in row for cell in (resize(picture, (height, _CELL_WIDTH)), gap)]
+        cells = [cell for picture in row for cell in (resize_image(picture, (height, _CELL_WIDTH)), gap)]
         lines += [np.concatenate(cells[:-1], axis=1), np.full((_GAP, lines[0].shape[1], 3), 255, np.uint8)]
     return np.concatenate(lines)
 
@@ -60,7 +59,7 @@ def write_samples(
     for frames, forth, back in ((source, to_target, to_source), (target, to_source, to_target)):
         for frame in frames.frames:
             image = frames.image(frame)
-            real = resize(image, size or image.shape[:2])[None]
+            real = resize_image(image, size or image.shape[:2])[None]
             translated = translate_images(forth, real, device)
             reconstructed = translate_images(back, translated, device)
             rows.append([image[0] for image in (real, translated, reconstructed, translate_images(back, real, device))])

@@ -12,10 +12,10 @@ from jaxtyping import Float, UInt8
 from rich.progress import track
 from torch import Tensor
 
-from synth2real.frames import FRAMES_FILE, Frame, read_frames, write_frames, write_image
+from synth2real.frames import FRAMES_FILE, Frame, read_frames, resize_image, write_frames, write_image
 from synth2real.hardware import HardwareSettings
 from synth2real.training import inference_device, resume_folder
-from synth2real.translation.data import resize, to_image, to_tensor
+from synth2real.translation.data import to_image, to_tensor
 from synth2real.translation.generators import Generator, load_generators
 
 _PIXELS_AT_ONCE = 2**21
@@ -31,9 +31,9 @@ class TranslateSettings:
     tile: tuple[int, int]
     """(height, width): the bound on memory. Larger images are translated in overlapping tiles of at most this size."""
     overlap: int
-    """Pixels that neighbouring tiles share, in which one is blended linearly into the other. Where no tile's edge is in reach of the
-    convolutions (18 + 8 blocks pixels for the ResNet), tiles differ from the whole image's translation by instance norm alone,
-    whose statistics are then a tile's."""
+    """Pixels that neighbouring tiles share, in which one is blended linearly into the other. Where no tile's edge is in reach of
+    the convolutions (18 + 8 blocks pixels for the ResNet), tiles differ from the whole image's translation by instance norm
+    alone, whose statistics are then a tile's."""
 
     def __post_init__(self) -> None:
         if self.size is not None and min(self.size) < 8:
@@ -127,9 +127,9 @@ def translate_images(
     """
     own = images.shape[1:3]
     size = settings.size if settings and settings.size else own
-    batch = torch.stack([to_tensor(resize(image, size)) for image in images]).to(device)
+    batch = torch.stack([to_tensor(resize_image(image, size)) for image in images]).to(device)
     translated = translate_tiles(generator, batch, settings.tile, settings.overlap) if settings else generator(batch)
-    return np.stack([resize(to_image(image), own) for image in translated])
+    return np.stack([resize_image(to_image(image), own) for image in translated])
 
 
 def _batches(frames: tuple[Frame, ...]) -> Iterator[list[Frame]]:

@@ -1,4 +1,4 @@
-"""Random views of a labelled image: scale, crop and flip of both, then colour, blur and noise of the image alone.
+"""Random views of an image and its labels: scale, crop and flip of both, then colour, blur and noise of the image alone.
 
 Strong colour augmentation is the plainest form of domain randomisation (Tobin et al., IROS 2017): what varies at random in
 training cannot be relied on. All draws come from the generator given, so a view is a pure function of its state.
@@ -8,19 +8,17 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
-
-from synth2real.label_space import IGNORE_INDEX
+from jaxtyping import Float, Shaped, UInt8
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentationSettings:
-    """The section ``segmentation.augmentation`` of params.yaml."""
+    """The sections ``segmentation.augmentation`` and ``instances.augmentation`` of params.yaml."""
 
     scale: tuple[float, float]
-    """Smallest and largest magnification, drawn log-uniformly; what lies outside of the image is ignored."""
+    """Smallest and largest magnification, drawn log-uniformly."""
     flip: float
     """Probability of a left-right flip."""
     brightness: float
@@ -59,14 +57,16 @@ class AugmentationSettings:
 
 def augment(
     image: UInt8[np.ndarray, "height width 3"],
-    train_ids: UInt8[np.ndarray, "height width"],
+    labels: Shaped[np.ndarray, "height width"],
     settings: AugmentationSettings,
     crop: tuple[int, int],
     generator: np.random.Generator,
-) -> tuple[UInt8[np.ndarray, "crop_height crop_width 3"], UInt8[np.ndarray, "crop_height crop_width"]]:
-    """One random view of the image and its labels, of the size ``crop``."""
-    image, train_ids = move(image, train_ids, random_view(train_ids.shape, crop, settings, generator), crop)
-    return recolour(image, settings, generator), train_ids
+    *,
+    outside: int,
+) -> tuple[UInt8[np.ndarray, "crop_height crop_width 3"], Shaped[np.ndarray, "crop_height crop_width"]]:
+    """One random view of the image and its labels (8 or 16 bit), of the size ``crop``; ``outside`` labels what lies beyond it."""
+    image, labels = move(image, labels, random_view(labels.shape, crop, settings, generator), crop, outside=outside)
+    return recolour(image, settings, generator), labels
 
 
 def random_view(
@@ -93,16 +93,18 @@ def random_view(
 
 def move(
     image: UInt8[np.ndarray, "height width 3"],
-    train_ids: UInt8[np.ndarray, "height width"],
+    labels: Shaped[np.ndarray, "height width"],
     view: Float[np.ndarray, "2 3"],
     crop: tuple[int, int],
-) -> tuple[UInt8[np.ndarray, "crop_height crop_width 3"], UInt8[np.ndarray, "crop_height crop_width"]]:
-    """Image (bilinear) and labels (nearest) seen through ``view``; outside, the image is mid-grey and the label ignored."""
+    *,
+    outside: int,
+) -> tuple[UInt8[np.ndarray, "crop_height crop_width 3"], Shaped[np.ndarray, "crop_height crop_width"]]:
+    """Image (bilinear) and labels (nearest) seen through ``view``; beyond the image, mid-grey and the label ``outside``."""
     shape, inverse = crop[::-1], cv2.WARP_INVERSE_MAP
     grey = (128, 128, 128)
     moved = cv2.warpAffine(image, view, shape, flags=cv2.INTER_LINEAR | inverse, borderValue=grey)
-    moved_ids = cv2.warpAffine(train_ids, view, shape, flags=cv2.INTER_NEAREST | inverse, borderValue=(IGNORE_INDEX,))
-    return moved, moved_ids
+    moved_labels = cv2.warpAffine(labels, view, shape, flags=cv2.INTER_NEAREST | inverse, borderValue=(outside,))
+    return moved, moved_labels
 
 
 def recolour(
