@@ -1,6 +1,8 @@
 """Presets: only the named values change, comments and layout stay, and what does not fit is refused."""
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from synth2real.presets import Change, PresetError, apply_preset, list_presets, main, merge, parse_assignment, read_values
+from synth2real.params import ParamsError
+from synth2real.presets import Change, apply_preset, list_presets, main, merge, parse_assignment, read_values
 
 _ROOT = Path(__file__).parents[1]
 _PARAMS = """\
@@ -116,19 +119,19 @@ def test_a_merge_does_what_it_says_and_is_idempotent(overlay: dict[str, Any]) ->
     ],
 )
 def test_unknown_keys_are_refused_with_close_ones(overlay: str, message: str) -> None:
-    with pytest.raises(PresetError, match=rf"preset\.yaml: .*{message}"):
+    with pytest.raises(ParamsError, match=rf"preset\.yaml: .*{message}"):
         _merged(overlay)
 
 
 @pytest.mark.parametrize("text", ["a: [1", "- a", "", "a: 1\na: 2"])
 def test_what_is_no_params_file_is_refused(text: str) -> None:
-    with pytest.raises(PresetError, match=r"some\.yaml"):
+    with pytest.raises(ParamsError, match=r"some\.yaml"):
         read_values(text, "some.yaml")
 
 
 @pytest.mark.parametrize("assignment", ["a", "=3", "a={b: 1}", "a=[1"])
 def test_what_is_no_assignment_is_refused(assignment: str) -> None:
-    with pytest.raises(PresetError, match=r"^'?(a|=3)"):
+    with pytest.raises(ParamsError, match=r"^'?(a|=3)"):
         parse_assignment(assignment)
 
 
@@ -152,13 +155,13 @@ def test_a_preset_and_assignments_are_written(project: Path, capsys: pytest.Capt
 
 @pytest.mark.parametrize(("name", "assignments"), [("wrong", ()), ("ci", ("flow.tow=1",)), ("missing", ())])
 def test_what_does_not_fit_leaves_the_file_as_it_was(project: Path, name: str, assignments: tuple[str, ...]) -> None:
-    with pytest.raises(PresetError):
+    with pytest.raises(ParamsError):
         apply_preset(name, assignments)
     assert (project / "params.yaml").read_text() == _PARAMS
 
 
 def test_the_missing_preset_names_those_that_are_there(project: Path) -> None:
-    with pytest.raises(PresetError, match=r"presets/cj\.yaml: no such preset; there are: ci, wrong"):
+    with pytest.raises(ParamsError, match=r"presets/cj\.yaml: no such preset; there are: ci, wrong"):
         main("cj")
 
 
@@ -174,3 +177,14 @@ def test_no_argument_shows_help(project: Path, monkeypatch: pytest.MonkeyPatch, 
         main()
     assert "usage" in capsys.readouterr().out
     assert (project / "params.yaml").read_text() == _PARAMS
+
+
+def test_a_fault_ends_in_one_message(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("a: 1\n")
+    (tmp_path / "presets").mkdir()
+    environment = os.environ | {"PYTHONPATH": str(_ROOT / "src")}
+    command = [sys.executable, "-m", "synth2real.presets", "nosuch"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("presets/nosuch.yaml: no such preset")
+    assert "Traceback" not in done.stderr

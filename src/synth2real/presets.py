@@ -17,16 +17,12 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from synth2real.frames import write_text
-from synth2real.params import PARAMS_FILE, run
+from synth2real.params import PARAMS_FILE, ParamsError, run
 
 PRESETS_FOLDER = Path("presets")
 _COMMAND = "python -m synth2real.presets"
 _KEEPS_ITS_MEANING = re.compile(r"[\w./+-]+|\[[\w./+, -]*\]")
 """Texts that mean the same wherever they stand in a YAML file; all others are written as JSON, which is YAML too."""
-
-
-class PresetError(ValueError):
-    """A preset or an assignment does not fit params.yaml; the message names file, key and remedy."""
 
 
 class Value(NamedTuple):
@@ -56,14 +52,14 @@ def read_values(text: str, name: str) -> dict[str, Value]:
         name: What error messages call it.
 
     Raises:
-        PresetError: If it is not valid YAML, or not a mapping.
+        ParamsError: If it is not valid YAML, or not a mapping.
     """
     try:
         content, root = YAML(typ="safe", pure=True).load(text), YAML(typ="safe", pure=True).compose(text)
     except YAMLError as error:
-        raise PresetError(f"{name}: not valid YAML: {error}") from None
+        raise ParamsError(f"{name}: not valid YAML: {error}") from None
     if not isinstance(root, MappingNode):
-        raise PresetError(f"{name}: expected sections with keys and values, found {type(content).__name__}.")
+        raise ParamsError(f"{name}: expected sections with keys and values, found {type(content).__name__}.")
     values: dict[str, Value] = {}
 
     def visit(node: Node, value: Any, path: tuple[str, ...]) -> None:
@@ -94,12 +90,12 @@ def merge(params: str, overlay: Mapping[str, Value], name: str) -> tuple[str, li
         name: What error messages call the overlay.
 
     Raises:
-        PresetError: If params.yaml has no such value.
+        ParamsError: If params.yaml has no such value.
     """
     current = read_values(params, str(PARAMS_FILE))
     for key in overlay:
         if key not in current:
-            raise PresetError(f"{name}: {_unknown(key, list(current))}")
+            raise ParamsError(f"{name}: {_unknown(key, list(current))}")
     changed = {key: item for key, item in overlay.items() if not _equal(item.value, current[key].value)}
     merged, changes = params, []
     for key in sorted(changed, key=lambda key: current[key].start, reverse=True):
@@ -129,14 +125,14 @@ def parse_assignment(assignment: str) -> dict[str, Value]:
     """``dotted.key=value`` as an overlay; the value is YAML: ``3``, ``2e-4``, ``true``, ``text``, ``[a, b]``.
 
     Raises:
-        PresetError: If there is no ``=``, or the value is not a single YAML value.
+        ParamsError: If there is no ``=``, or the value is not a single YAML value.
     """
     key, equals, text = assignment.partition("=")
     if not equals or not key:
-        raise PresetError(f"{assignment!r}: expected dotted.key=value.")
+        raise ParamsError(f"{assignment!r}: expected dotted.key=value.")
     values = read_values(f"value: {text.strip()}\n", assignment)
     if list(values) != ["value"]:
-        raise PresetError(f"{assignment!r}: expected one value or a [list] after the equals sign.")
+        raise ParamsError(f"{assignment!r}: expected one value or a [list] after the equals sign.")
     return {key: values["value"]}
 
 
@@ -157,14 +153,14 @@ def apply_preset(name: str, assignments: tuple[str, ...] = (), params: Path = PA
         params: The params file.
 
     Raises:
-        PresetError: If there is no such preset, or something does not fit; params.yaml is then as it was.
+        ParamsError: If there is no such preset, or something does not fit; params.yaml is then as it was.
     """
     path = params.parent / PRESETS_FOLDER / f"{name}.yaml"
     if not path.is_file():
         presets = ", ".join(list_presets(path.parent)) or "none"
-        raise PresetError(f"{path}: no such preset; there are: {presets}.")
+        raise ParamsError(f"{path}: no such preset; there are: {presets}.")
     if not params.is_file():
-        raise PresetError(f"{params}: no such file; run from the folder that holds it.")
+        raise ParamsError(f"{params}: no such file; run from the folder that holds it.")
     text = params.read_text(encoding="utf-8")
     merged, changes = merge(text, read_values(path.read_text(encoding="utf-8"), str(path)), str(path))
     for assignment in assignments:
