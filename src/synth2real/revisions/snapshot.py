@@ -167,7 +167,7 @@ def read_snapshot(repository: Path, revision: Revision) -> Snapshot:
 
     Raises:
         RevisionError: If the revision lacks dvc.yaml or params.yaml, declares or holds no metrics, or a file is damaged.
-        PresetError: If params.yaml is damaged.
+        ParamsError: If params.yaml is damaged.
     """
     with TemporaryDirectory(prefix="revision-") as temporary:
         folder = Path(temporary) / "tree"
