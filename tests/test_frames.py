@@ -19,6 +19,7 @@ from synth2real.frames import (
     Frame,
     FrameError,
     map_frames,
+    read_confidence,
     read_encoded,
     read_frames,
     read_image,
@@ -27,6 +28,7 @@ from synth2real.frames import (
     read_label,
     resize_image,
     write_bytes,
+    write_confidence,
     write_frames,
     write_image,
     write_instances,
@@ -74,6 +76,16 @@ def test_instances_come_back_as_they_were(tmp_path_factory: pytest.TempPathFacto
     write_instances(path, pixels)
     found = read_instances(path)
     assert found.dtype == np.uint16
+    assert np.array_equal(found, pixels)
+
+
+@given(sizes.flatmap(lambda size: hnp.arrays(np.uint8, size)))
+@settings(max_examples=40, deadline=None)
+def test_confidences_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, pixels: np.ndarray) -> None:
+    path = tmp_path_factory.mktemp("set") / "confidence.png"
+    write_confidence(path, pixels)
+    found = read_confidence(path)
+    assert found.dtype == np.uint8
     assert np.array_equal(found, pixels)
 
 
@@ -139,7 +151,7 @@ def test_other_formats_are_refused_by_name(tmp_path: Path) -> None:
 
 def test_an_image_is_no_label(tmp_path: Path, image: np.ndarray) -> None:
     write_image(tmp_path / "image.png", image)
-    for read in (read_label, read_index_map, read_instances):
+    for read in (read_label, read_index_map, read_instances, read_confidence):
         with pytest.raises(FrameError, match="expected one channel"):
             read(tmp_path / "image.png")
 
@@ -225,6 +237,25 @@ def test_sizes_and_missing_files_are_checked(tmp_path: Path, image: np.ndarray) 
         frame_set.label(second)
     with pytest.raises(FrameError, match="no frame of split test; it has train"):
         frame_set.split("test")
+
+
+def test_confidences_of_a_frame_are_checked(tmp_path: Path) -> None:
+    frames = [Frame(frame_id, "train", HEIGHT, WIDTH) for frame_id in ("absent", "deep", "large", "whole")]
+    write_frames(tmp_path, frames)
+    frame_set = read_frames(tmp_path)
+    absent, deep, large, whole = frames
+    confidence = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH), np.uint8)
+    write_confidence(frame_set.confidence_path(whole), confidence)
+    assert np.array_equal(frame_set.confidence(whole), confidence)
+    assert frame_set.confidence_path(whole) == tmp_path / "confidences" / "whole.png"
+    with pytest.raises(FrameError, match=r"absent\.png: no such file\. Set predict_semantics\.confidence to true"):
+        frame_set.confidence(absent)
+    write_confidence(frame_set.confidence_path(large), confidence.repeat(2, 0))
+    with pytest.raises(FrameError, match=r"large\.png: .* says 24x40 .*, the file has 48x40"):
+        frame_set.confidence(large)
+    write_instances(frame_set.confidence_path(deep), confidence.astype(np.uint16))
+    with pytest.raises(FrameError, match=r"deep\.png: expected one channel of 8 bits, found uint16"):
+        frame_set.confidence(deep)
 
 
 # --- Writing at once or not at all -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The on-disk contract: a *frame set* is a folder with ``frames.csv`` and any of ``images/``, ``labels/`` and ``instances/``.
+"""The on-disk contract: a *frame set* is a folder with ``frames.csv`` and any of the folders below.
 
 ::
 
@@ -6,6 +6,7 @@
     images/<frame_id>.png|.jpg    RGB, 8 bit
     labels/<frame_id>.png         uint8, Cityscapes label ids 0..33
     instances/<frame_id>.png      uint16, Cityscapes instance ids: label_id * 1000 + n for things, label_id for stuff
+    confidences/<frame_id>.png    uint8, of predictions: round(255 * probability of the class that labels/ names)
 
 ``frames.csv`` is written last, so a folder without it is unfinished. Every file is written to a temporary name and then
 renamed; every reader raises :class:`FrameError`, which names the file, what was expected, what was found and the remedy.
@@ -135,6 +136,11 @@ def write_instances(path: Path, instance_ids: UInt16[np.ndarray, "height width"]
     write_png(path, instance_ids)
 
 
+def write_confidence(path: Path, confidence: UInt8[np.ndarray, "height width"]) -> None:
+    """Writes a map of confidences as 8-bit PNG: 255 times the probability of the predicted class, rounded."""
+    _encode(path, ".png", confidence, _IMAGE_PNG)
+
+
 def write_frames(root: Path, frames: Iterable[Frame]) -> None:
     """Writes ``frames.csv``, sorted by frame id: the last act of whoever makes a frame set.
 
@@ -241,6 +247,21 @@ def read_index_map(path: Path) -> UInt8[np.ndarray, "height width"]:
     return pixels
 
 
+def read_confidence(path: Path) -> UInt8[np.ndarray, "height width"]:
+    """A map of confidences: 255 times the probability of each pixel's predicted class, rounded.
+
+    Raises:
+        FrameError: If the file is missing, damaged, or not a single-channel 8-bit PNG.
+    """
+    pixels = _decode(path, cv2.IMREAD_UNCHANGED)
+    if pixels.ndim != 2 or pixels.dtype != np.uint8:
+        raise FrameError(
+            f"{path}: expected one channel of 8 bits, found {pixels.dtype} of shape {pixels.shape}: no confidences. "
+            "Predict again."
+        )
+    return pixels
+
+
 def read_instances(path: Path) -> UInt16[np.ndarray, "height width"]:
     """A map of Cityscapes instance ids.
 
@@ -308,6 +329,10 @@ class FrameSet:
         """Where the frame's map of instance ids is (or would be)."""
         return self.root / "instances" / f"{frame.frame_id}.png"
 
+    def confidence_path(self, frame: Frame) -> Path:
+        """Where the frame's map of confidences is (or would be)."""
+        return self.root / "confidences" / f"{frame.frame_id}.png"
+
     def image(self, frame: Frame) -> UInt8[np.ndarray, "height width 3"]:
         """The frame's RGB image, of the size that ``frames.csv`` names.
 
@@ -334,6 +359,17 @@ class FrameSet:
         """
         path = self.instances_path(frame)
         return self._checked(path, frame, read_instances(path))
+
+    def confidence(self, frame: Frame) -> UInt8[np.ndarray, "height width"]:
+        """255 times the probability of each pixel's predicted class, rounded.
+
+        Raises:
+            FrameError: If the frame has none; see also :func:`read_confidence`; also if the size differs.
+        """
+        path = self.confidence_path(frame)
+        if not path.is_file():
+            raise FrameError(f"{path}: no such file. Set predict_semantics.confidence to true and predict again.")
+        return self._checked(path, frame, read_confidence(path))
 
     @staticmethod
     def _checked(path: Path, frame: Frame, pixels: np.ndarray) -> np.ndarray:
