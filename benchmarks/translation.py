@@ -102,7 +102,7 @@ class Step:
 
 def compare(settings: TranslationSettings, steps: int) -> tuple[list[float], list[float], float]:
     """CPU seconds of each textbook step and of each own one, and the largest relative difference of their losses."""
-    torch.manual_seed(settings.schedule.seed)
+    torch.manual_seed(settings.seed)
     plain, own = Textbook(settings), Step(settings)
     both: tuple[Textbook | Step, ...] = (plain, own)
     own.module.load_state_dict(plain.networks.state_dict())

@@ -7,7 +7,9 @@ from synth2real.params import read_section, run
 from synth2real.segmentation.train import SegmentationSettings, train_segmenter
 
 
-def main(images: tuple[Path, ...], labels: tuple[Path, ...], out: Path, curves: Path, start: Path | None = None) -> None:
+def main(
+    images: tuple[Path, ...], labels: tuple[Path, ...], out: Path, curves: Path, seed: int, start: Path | None = None
+) -> None:
     """Trains DeepLabV3+ on the labelled frames of split train; each batch takes equally from every pair of sets.
 
     Args:
@@ -15,10 +17,11 @@ def main(images: tuple[Path, ...], labels: tuple[Path, ...], out: Path, curves: 
         labels: For each of them, the frame set with labels of the same frames.
         out: Model file to write.
         curves: CSV file with loss and pixel accuracy by epoch.
+        seed: Of first weights, order and augmentation of the samples.
         start: Model file to go on from, such as a student's teacher; without one, the encoder's own weights.
     """
     settings = read_section("segmentation", SegmentationSettings)
-    train_segmenter(images, labels, out, curves, settings, read_section("hardware", HardwareSettings), start)
+    train_segmenter(images, labels, out, curves, settings, read_section("hardware", HardwareSettings), seed=seed, start=start)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from synth2real.training import (
     shuffled,
 )
 
-SCHEDULE = Schedule(seed=3, epochs=4, steps_per_epoch=3, batch_size=2)
+SCHEDULE = Schedule(epochs=4, steps_per_epoch=3, batch_size=2)
 
 
 def hardware(workers: int = 0) -> HardwareSettings:
@@ -69,7 +69,7 @@ class Regression(pl.LightningModule):
 def train(folder: Path, module: Regression, workers: int = 0) -> tuple[bytes, bytes]:
     """Bytes of the model file and of the curves."""
     model, curves = folder / "model.ckpt", folder / "curves.csv"
-    fit(module, draw, schedule=SCHEDULE, hardware=hardware(workers), curves=curves, resume=folder / "resume")
+    fit(module, draw, schedule=SCHEDULE, seed=3, hardware=hardware(workers), curves=curves, resume=folder / "resume")
     save_model(model, "regression", {}, module.state_dict())
     return model.read_bytes(), curves.read_bytes()
 
@@ -117,7 +117,7 @@ def test_the_resume_folder_changes_with_settings_and_data_alone(tmp_path: Path, 
     first = resume_folder("x", SCHEDULE, [data])
     assert first == resume_folder("x", SCHEDULE, [data])
     assert first.parent == tmp_path / ".dvc" / "tmp" / "resume"
-    other = Schedule(seed=4, epochs=4, steps_per_epoch=3, batch_size=2)
+    other = Schedule(epochs=4, steps_per_epoch=3, batch_size=4)
     (data / "b").write_text("1")
     added = resume_folder("x", SCHEDULE, [data])
     (data / "a").write_text("2")
@@ -183,7 +183,7 @@ def test_wrong_model_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"steps_per_epoch": 0}, {"batch_size": 0}])
 def test_empty_schedules_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be at least 1"):
-        Schedule(**{"seed": 1, "epochs": 1, "steps_per_epoch": 1, "batch_size": 1, **wrong})
+        Schedule(**{"epochs": 1, "steps_per_epoch": 1, "batch_size": 1, **wrong})
 
 
 def test_an_accelerator_that_is_not_there_is_named() -> None:

@@ -54,7 +54,6 @@ class ModelFileError(ValueError):
 class Schedule:
     """How long a training runs. An epoch is a fixed number of steps; after each, the training can be resumed."""
 
-    seed: int
     epochs: int
     steps_per_epoch: int
     batch_size: int
@@ -140,11 +139,12 @@ class _Data(pl.LightningDataModule):
         self,
         draw: Callable[[int, np.random.Generator], Any],
         schedule: Schedule,
+        seed: int,
         hardware: HardwareSettings,
         collate: Callable[[list[Any]], Any] | None,
     ) -> None:
         super().__init__()
-        self.draw, self.schedule, self.hardware, self.collate = draw, schedule, hardware, collate
+        self.draw, self.schedule, self.seed, self.hardware, self.collate = draw, schedule, seed, hardware, collate
 
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
@@ -153,7 +153,7 @@ class _Data(pl.LightningDataModule):
             raise TrainingError(f"batch_size {self.schedule.batch_size} is not divisible by {devices} devices.")
         workers = self.hardware.workers
         return DataLoader(
-            _Samples(self.draw, self.schedule.seed),
+            _Samples(self.draw, self.seed),
             batch_size=self.schedule.batch_size // devices,
             sampler=_Steps(self.schedule, self.trainer.global_rank, devices),
             num_workers=workers,
@@ -224,6 +224,7 @@ def fit(
     draw: Callable[[int, np.random.Generator], Any],
     *,
     schedule: Schedule,
+    seed: int,
     hardware: HardwareSettings,
     curves: Path,
     resume: Path,
@@ -234,7 +235,8 @@ def fit(
     Args:
         module: What to train; it logs its losses by ``self.log(..., on_step=False, on_epoch=True)``.
         draw: ``draw(index, generator)`` gives the ``index``-th sample; it must depend on nothing else. Picklable.
-        schedule: Seed, epochs, steps and batch size.
+        schedule: Epochs, steps and batch size.
+        seed: Of the samples, and of the global generator at each step.
         hardware: Devices, precision and loader processes; without influence on which samples are drawn.
         curves: CSV file that gets one row an epoch.
         resume: Folder for the state of an unfinished training (see :func:`resume_folder`); removed at the end.
@@ -257,7 +259,7 @@ def fit(
             precision=hardware.precision,
             max_epochs=schedule.epochs,
             callbacks=[
-                _SeedSteps(schedule.seed),
+                _SeedSteps(seed),
                 _Curves(curves, schedule),
                 _Resume(resume),
                 RichProgressBar(leave=False, theme=RichProgressBarTheme(metrics_format=".4g")),
@@ -274,7 +276,7 @@ def fit(
         last = resume / "last.ckpt"
         trainer.fit(
             module,
-            datamodule=_Data(draw, schedule, hardware, collate),
+            datamodule=_Data(draw, schedule, seed, hardware, collate),
             ckpt_path=str(last) if last.is_file() else None,
             weights_only=True,
         )

@@ -48,7 +48,8 @@ def settings(network: NetworkSettings, augmentation: AugmentationSettings) -> In
         optimizer=OptimizerSettings(
             name="adamw", learning_rate=5e-3, backbone_factor=1.0, warm_up_steps=5, weight_decay=0.0, gradient_norm=10.0
         ),
-        schedule=Schedule(seed=1, epochs=3, steps_per_epoch=2, batch_size=2),
+        seed=1,
+        schedule=Schedule(epochs=3, steps_per_epoch=2, batch_size=2),
     )
 
 

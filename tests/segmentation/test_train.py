@@ -33,7 +33,7 @@ def test_two_images_can_be_learned(
 ) -> None:
     root = make_frames("source", 2)
     longer = replace(settings, schedule=replace(settings.schedule, epochs=3, steps_per_epoch=50))
-    train_segmenter([root], [root], tmp_path / "model.ckpt", tmp_path / "curves.csv", longer, hardware)
+    train_segmenter([root], [root], tmp_path / "model.ckpt", tmp_path / "curves.csv", longer, hardware, seed=1)
     predict = load_predictor(tmp_path / "model.ckpt", hardware)
     frames = read_frames(root)
     for frame in frames.frames:
@@ -58,7 +58,7 @@ def test_two_runs_give_the_same_file(
     for run, workers in (("a", 0), ("b", 2)):
         torch.rand(len(run) + workers)  # the state of the global generator must not matter
         train_segmenter(
-            pairs, pairs, tmp_path / f"{run}.ckpt", tmp_path / f"{run}.csv", settings, replace(hardware, workers=workers)
+            pairs, pairs, tmp_path / f"{run}.ckpt", tmp_path / f"{run}.csv", settings, replace(hardware, workers=workers), seed=1
         )
     assert (tmp_path / "a.ckpt").read_bytes() == (tmp_path / "b.ckpt").read_bytes()
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
@@ -70,16 +70,16 @@ def test_a_student_goes_on_from_its_teacher(
 ) -> None:
     root, curves = make_frames("source", 2), tmp_path / "curves.csv"
     teacher, student = tmp_path / "teacher.ckpt", tmp_path / "student.ckpt"
-    train_segmenter([root], [root], teacher, curves, settings, hardware)
+    train_segmenter([root], [root], teacher, curves, settings, hardware, seed=1)
     still = replace(settings, optimizer=replace(settings.optimizer, learning_rate=1e-12))
-    train_segmenter([root], [root], student, curves, still, hardware, start=teacher)
+    train_segmenter([root], [root], student, curves, still, hardware, seed=1, start=teacher)
     weights = [load_model(path, "segmenter").state_dict for path in (teacher, student)]
     parameters = dict(Segmenter(settings.network).named_parameters())
     for name in parameters:
         torch.testing.assert_close(weights[0][name], weights[1][name])
     wider = replace(settings, network=replace(settings.network, decoder_channels=32))
     with pytest.raises(ModelFileError, match=r"teacher\.ckpt: not the network of segmentation\.network"):
-        train_segmenter([root], [root], student, curves, wider, hardware, start=teacher)
+        train_segmenter([root], [root], student, curves, wider, hardware, seed=1, start=teacher)
 
 
 def test_the_loss_is_that_of_pytorch_and_ignored_pixels_do_not_count() -> None:
@@ -147,9 +147,9 @@ def test_sets_must_come_in_pairs_that_divide_the_batch(
 ) -> None:
     root, out = make_frames("source", 1), tmp_path / "model.ckpt"
     with pytest.raises(ValueError, match="got 2 image sets and 1 label sets"):
-        train_segmenter([root, root], [root], out, tmp_path / "curves.csv", settings, hardware)
+        train_segmenter([root, root], [root], out, tmp_path / "curves.csv", settings, hardware, seed=1)
     with pytest.raises(ValueError, match="batch_size 2 is not divisible by 3 pairs"):
-        train_segmenter([root] * 3, [root] * 3, out, tmp_path / "curves.csv", settings, hardware)
+        train_segmenter([root] * 3, [root] * 3, out, tmp_path / "curves.csv", settings, hardware, seed=1)
     assert not out.exists()
 
 

@@ -54,6 +54,7 @@ class InstanceSettings:
     min_area: int
     """Instances of fewer visible pixels are background."""
     optimizer: OptimizerSettings
+    seed: int
     schedule: Schedule
 
     def __post_init__(self) -> None:
@@ -131,11 +132,19 @@ def train_detector(
         FrameError: If a file is missing or damaged, or there is no instance at all.
         TrainingError: If the training diverged.
     """
-    schedule = settings.schedule
     samples = InstanceSamples(
-        frames, settings.augmentation, size=settings.network.size, min_area=settings.min_area, seed=schedule.seed
+        frames, settings.augmentation, size=settings.network.size, min_area=settings.min_area, seed=settings.seed
     )
-    detector = build_detector(settings.network, seed_of(schedule.seed))
-    module = _Training(detector, settings.optimizer, schedule.steps)
-    fit(module, samples, schedule=schedule, hardware=hardware, curves=curves, resume=resume, collate=list)
+    detector = build_detector(settings.network, seed_of(settings.seed))
+    module = _Training(detector, settings.optimizer, settings.schedule.steps)
+    fit(
+        module,
+        samples,
+        schedule=settings.schedule,
+        seed=settings.seed,
+        hardware=hardware,
+        curves=curves,
+        resume=resume,
+        collate=list,
+    )
     return detector.eval()

@@ -160,6 +160,8 @@ def train_segmenter(
     curves: Path,
     settings: SegmentationSettings,
     hardware: HardwareSettings,
+    *,
+    seed: int,
     start: Path | None = None,
 ) -> None:
     """Trains a segmenter and writes its model file; the last weights, never the best on some validation set.
@@ -172,6 +174,7 @@ def train_segmenter(
         curves: CSV file of loss and pixel accuracy by epoch.
         settings: The section ``segmentation``.
         hardware: The section ``hardware``.
+        seed: Of the decoder's first weights, the order of the frames, and their augmentation.
         start: Model file of a segmenter to go on from, such as a student's teacher; None starts from the encoder's weights.
 
     Raises:
@@ -189,7 +192,7 @@ def train_segmenter(
     frames = TrainingFrames(pairs, settings.size, settings.cache_mib)
     weights = class_weights(frames.class_counts, settings.class_weight_power)
 
-    torch.manual_seed(seed_of(schedule.seed))
+    torch.manual_seed(seed_of(seed))
     segmenter = Segmenter(settings.network)
     if start is None:
         load_encoder_weights(segmenter.encoder, settings.network.encoder, settings.network.weights)
@@ -200,10 +203,11 @@ def train_segmenter(
             raise ModelFileError(f"{start}: not the network of segmentation.network; train both alike. {error}") from None
     fit(
         SegmenterTraining(segmenter, torch.tensor(weights, dtype=torch.float32), settings),
-        Samples(frames, settings.augmentation, settings.crop, schedule.batch_size, schedule.seed),
+        Samples(frames, settings.augmentation, settings.crop, schedule.batch_size, seed),
         schedule=schedule,
+        seed=seed,
         hardware=hardware,
         curves=curves,
-        resume=resume_folder(f"train_segmenter-{out.stem}", settings, [*images, *labels, *([start] if start else [])]),
+        resume=resume_folder(f"train_segmenter-{out.stem}", (settings, seed), [*images, *labels, *([start] if start else [])]),
     )
     save_model(out, MODEL_KIND, {"network": asdict(settings.network), "size": settings.size}, segmenter.state_dict())

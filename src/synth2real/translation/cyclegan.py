@@ -106,6 +106,7 @@ class TranslationSettings:
     pool_size: int
     """Earlier translations that each discriminator is shown; 50 in the paper, 0 for none."""
     optimizer: OptimizerSettings
+    seed: int
     schedule: Schedule
     samples: SampleSettings
 
@@ -410,7 +411,7 @@ def train_translator(
             "use bf16-mixed."
         )
     frames = read_frames(source).split("train"), read_frames(target).split("train")
-    draw = UnpairedCrops(*frames, settings.crop, settings.schedule.seed)
+    draw = UnpairedCrops(*frames, settings.crop, settings.seed)
     shown = [evenly_spread(one, settings.samples.frames) for one in frames]
     resume = resume_folder("translator", settings, [source, target, *([segmenter.file] if segmenter else [])])
 
@@ -421,12 +422,12 @@ def train_translator(
             (resume / "samples").mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, resume / "samples" / path.name)
 
-    torch.manual_seed(settings.schedule.seed)
+    torch.manual_seed(settings.seed)
     module = CycleGAN(settings, segmenter=segmenter, after_step=show)
     if (resume / "samples").is_dir():
         shutil.copytree(resume / "samples", samples, dirs_exist_ok=True)
     try:
-        fit(module, draw, schedule=settings.schedule, hardware=hardware, curves=curves, resume=resume)
+        fit(module, draw, schedule=settings.schedule, seed=settings.seed, hardware=hardware, curves=curves, resume=resume)
     except LossNotFiniteError as error:
         size = settings.schedule.batch_size
         pairs = [draw.frames(index) for index in range(error.step * size, (error.step + 1) * size)]
