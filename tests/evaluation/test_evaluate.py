@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from synth2real.confusion import FrameCounts, count_frame
 from synth2real.evaluation.boundaries import boundary_f
-from synth2real.evaluation.counts import FrameCounts, count_frame
 from synth2real.evaluation.evaluate import EvaluationSettings, evaluate
 from synth2real.evaluation.resampling import BootstrapSettings
 from synth2real.evaluation.scores import majority, summarise

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synth2real.confusion import confusion_matrix, ious, mean_of_present, pixel_accuracy
 from synth2real.evaluation.comparison import compare, compare_ladder
 from synth2real.evaluation.counts import write_pixel_counts
 from synth2real.evaluation.evaluate import EvaluationSettings
 from synth2real.evaluation.resampling import BootstrapSettings, frame_weights, interval, resampled_scores
-from synth2real.evaluation.scores import confusion_matrix, ious, mean_of_present, pixel_accuracy
 from synth2real.frames import FrameError
 from synth2real.label_space import LABEL_SPACES, LabelSpace
 

@@ -11,18 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth2real.evaluation.counts import FrameCounts, count_frame, read_pixel_counts, write_pixel_counts
+from synth2real.confusion import FrameCounts, confusion_matrix, count_frame, ious, mean_of_present, pixel_accuracy
+from synth2real.evaluation.counts import read_pixel_counts, write_pixel_counts
 from synth2real.evaluation.scores import (
     as_json,
     categories,
     category_instance_ious,
     category_ious,
-    confusion_matrix,
     instance_ious,
-    ious,
     majority,
-    mean_of_present,
-    pixel_accuracy,
     summarise,
     thing_categories,
     things,

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int32
 
+from synth2real.confusion import FrameCounts, confusion_matrix, count_frame, mean_of_present
 from synth2real.evaluation.boundaries import boundary_f
-from synth2real.evaluation.counts import FrameCounts, count_frame
 from synth2real.evaluation.resampling import BootstrapSettings, frame_weights, interval, resampled_scores
-from synth2real.evaluation.scores import by_name, confusion_matrix, majority, mean_of_present, percent, summarise
+from synth2real.evaluation.scores import by_name, majority, percent, summarise
 from synth2real.frames import Frame, FrameError, FrameSet, map_frames, read_frames
 from synth2real.label_space import LABEL_SPACES, LabelSpace
 
@@ -43,7 +43,7 @@ class Evaluation(NamedTuple):
     """``label_space``, ``split``, ``frames``, each prediction's scores under its name, and ``majority``."""
     frame_ids: tuple[str, ...]
     pixels: dict[str, Int32[np.ndarray, "frames ids ids"]]
-    """Of each prediction by name; see :class:`synth2real.evaluation.counts.FrameCounts`."""
+    """Of each prediction by name; see :class:`synth2real.confusion.FrameCounts`."""
 
 
 class _Measured(NamedTuple):

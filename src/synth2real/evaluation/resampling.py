@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Num
 
-from synth2real.evaluation.scores import confusion_matrix, ious_of, mean_of_present
+from synth2real.confusion import confusion_matrix, ious_of, mean_of_present
 from synth2real.label_space import LabelSpace
 
 

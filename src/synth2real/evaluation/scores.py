@@ -1,11 +1,9 @@
 """Scores from counts, in a chosen label space, by the official Cityscapes rules.
 
-Cordts et al., "The Cityscapes Dataset", CVPR 2016, section 4.1, as in cityscapesScripts: over all frames together,
-``IoU = TP / (TP + FP + FN)`` of each class (Everingham et al., IJCV 2015), at the annotation's own resolution, and
-``iIoU = iTP / (iTP + FP + iFN)`` of each class of things, where the pixels of each annotated instance are weighted by the class's
-average instance size over the size of the instance. Pixels whose annotated class is outside of the label space do not count at
-all; a pixel predicted as such a class is a false negative of its annotated class. A class that is neither annotated nor
-predicted has no score (NaN) and is left out of the mean; the number of those that are in it belongs beside every mean.
+Cordts et al., "The Cityscapes Dataset", CVPR 2016, section 4.1, as in cityscapesScripts: over all frames together, at the
+annotation's own resolution, the IoU of each class (see :mod:`synth2real.confusion`) and ``iIoU = iTP / (iTP + FP + iFN)`` of each
+class of things, where the pixels of each annotated instance are weighted by the class's average instance size over the size of
+the instance.
 
 All functions take counts with any leading axes, such as one of resamples.
 """
@@ -17,10 +15,18 @@ from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float64, Num
-from numpy.typing import ArrayLike
 
-from synth2real.evaluation.counts import FrameCounts
-from synth2real.label_space import IGNORE_INDEX, LABEL_BY_NAME, LABELS, NUM_LABEL_IDS, LabelSpace
+from synth2real.confusion import (
+    FrameCounts,
+    class_of_id,
+    confusion_matrix,
+    ious,
+    mean_of_present,
+    members_of,
+    pixel_accuracy,
+    ratio,
+)
+from synth2real.label_space import LABEL_BY_NAME, LABELS, NUM_LABEL_IDS, LabelSpace
 
 MEAN_INSTANCE_SIZE: Final[Mapping[str, float]] = {
     "person": 3462.4756337644,
@@ -41,52 +47,6 @@ resolution only."""
 _INSTANCE_WEIGHTS: Final = np.array([MEAN_INSTANCE_SIZE.get(label.name, 0.0) for label in LABELS])
 
 
-def _members(groups: int, group_of_item: np.ndarray) -> Num[np.ndarray, "groups items"]:
-    members: Num[np.ndarray, "groups items"] = np.equal.outer(np.arange(groups), group_of_item).astype(np.float64)
-    return members
-
-
-def _class_of_id(space: LabelSpace) -> np.ndarray:
-    """Class index of each label id; the number of classes for all that is outside."""
-    classes = space.table[:NUM_LABEL_IDS].astype(np.int64)
-    return np.where(classes == IGNORE_INDEX, len(space.class_names), classes)
-
-
-def confusion_matrix(
-    counts: Num[np.ndarray, "*frames ids ids"], space: LabelSpace
-) -> Float64[np.ndarray, "*frames classes outside"]:
-    """Counts of label ids gathered into classes: whole numbers, exact up to 2**53.
-
-    Rows are annotated classes, columns predicted ones; the last column is every prediction outside of the label space. Pixels
-    annotated outside of it are left out.
-    """
-    outside = len(space.class_names)
-    members = _members(outside + 1, _class_of_id(space))
-    confusion: Float64[np.ndarray, "*frames classes outside"] = members[:outside] @ counts @ members.T
-    return confusion
-
-
-def ious(confusion: Float64[np.ndarray, "*frames classes outside"]) -> Float64[np.ndarray, "*frames classes"]:
-    """Intersection over union of each class, in [0, 1]; NaN for a class that is neither annotated nor predicted."""
-    true_positives = np.diagonal(confusion, axis1=-2, axis2=-1)
-    return ious_of(true_positives, confusion.sum(axis=-1), confusion[..., :-1].sum(axis=-2))
-
-
-def ious_of(
-    true_positives: Num[np.ndarray, "*frames classes"],
-    annotated: Num[np.ndarray, "*frames classes"],
-    predicted: Num[np.ndarray, "*frames classes"],
-) -> Float64[np.ndarray, "*frames classes"]:
-    """Intersection over union from the pixels of each class that are right, annotated, and predicted; NaN where none is."""
-    return _ratio(true_positives, annotated + predicted - true_positives)
-
-
-def mean_of_present(scores: Float64[np.ndarray, "*frames classes"]) -> Float64[np.ndarray, "*frames"]:
-    """The mean over the classes that have a score; NaN where none has."""
-    is_present = np.isfinite(scores)
-    return _ratio(np.where(is_present, scores, 0).sum(axis=-1), is_present.sum(axis=-1))
-
-
 def categories(space: LabelSpace) -> tuple[str, ...]:
     """Cityscapes' categories that the space's classes fall into; none where a class spans two, as CamVid's bicyclist does."""
     of_classes = [{LABEL_BY_NAME[member].category for member in group} for group in space.groups]
@@ -99,7 +59,7 @@ def category_ious(counts: Num[np.ndarray, "*frames ids ids"], space: LabelSpace)
     """Intersection over union of each of :func:`categories`: confusions within a category are forgiven."""
     names = categories(space)
     category_of_class = [names.index(LABEL_BY_NAME[group[0]].category) for group in space.groups]
-    columns = _members(len(names) + 1, np.array([*category_of_class, len(names)]))
+    columns = members_of(len(names) + 1, np.array([*category_of_class, len(names)]))
     return ious(columns[:-1, :-1] @ confusion_matrix(counts, space) @ columns.T)
 
 
@@ -116,8 +76,8 @@ def instance_ious(counts: FrameCounts, space: LabelSpace) -> Float64[np.ndarray,
         ValueError: If the counts hold no instances.
     """
     chosen = [space.class_names.index(name) for name in things(space)]
-    classes = _class_of_id(space)
-    rows = _members(len(space.class_names), classes)[chosen]
+    classes = class_of_id(space)
+    rows = members_of(len(space.class_names), classes)[chosen]
     return _instance_ious(counts, rows, rows, (classes < len(space.class_names)) - rows)
 
 
@@ -136,7 +96,7 @@ def category_instance_ious(counts: FrameCounts, space: LabelSpace) -> Float64[np
     """
     columns = np.array([[label.category == name for label in LABELS] for name in thing_categories(space)], np.float64)
     columns = columns.reshape(-1, NUM_LABEL_IDS)
-    is_valid = _class_of_id(space) < len(space.class_names)
+    is_valid = class_of_id(space) < len(space.class_names)
     return _instance_ious(counts, columns * is_valid, columns, is_valid * (1 - columns))
 
 
@@ -152,12 +112,7 @@ def _instance_ious(
     weighted = counts.instances * _INSTANCE_WEIGHTS[:, None]
     hits = np.einsum("gi,...ij,gj->...g", annotated, weighted, predicted)
     false_positives = np.einsum("gi,...ij,gj->...g", others, counts.pixels.astype(np.float64), predicted)
-    return _ratio(hits, weighted.sum(axis=-1) @ annotated.T + false_positives)
-
-
-def pixel_accuracy(confusion: Float64[np.ndarray, "*frames classes outside"]) -> Float64[np.ndarray, "*frames"]:
-    """Share of the counted pixels that are right, in [0, 1]; NaN where none is counted."""
-    return _ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
+    return ratio(hits, weighted.sum(axis=-1) @ annotated.T + false_positives)
 
 
 def summarise(counts: FrameCounts, space: LabelSpace) -> dict[str, Any]:
@@ -192,15 +147,21 @@ def summarise(counts: FrameCounts, space: LabelSpace) -> dict[str, Any]:
 
 
 def majority(pixels: Num[np.ndarray, "ids ids"], space: LabelSpace) -> dict[str, Any]:
-    """The baseline that needs no model: ``miou`` (%) of the constant prediction that scores best, and its ``class``.
+    """The baseline that needs no model: the constant prediction that scores best.
 
-    That is the class with the most annotated pixels: every other constant has a smaller IoU of its own, and zero elsewhere.
+    Gives its ``miou`` (%), the number ``classes_present`` of classes in that mean, and its ``class``: the one with the most
+    annotated pixels, as every other constant has a smaller IoU of its own, and zero elsewhere.
     """
     annotated = confusion_matrix(pixels, space).sum(axis=1)
     best = int(annotated.argmax())
     constant = np.zeros((len(annotated), len(annotated) + 1))
     constant[:, best] = annotated
-    return {"miou": percent(mean_of_present(ious(constant))), "class": space.class_names[best]}
+    scores = ious(constant)
+    return {
+        "miou": percent(mean_of_present(scores)),
+        "classes_present": int(np.isfinite(scores).sum()),
+        "class": space.class_names[best],
+    }
 
 
 def by_name(names: tuple[str, ...], scores: Float64[np.ndarray, " classes"]) -> dict[str, float | None]:
@@ -216,11 +177,3 @@ def percent(share: Any) -> float | None:
 def as_json(scores: Mapping[str, Any]) -> str:
     """Scores as indented JSON with each list, such as an interval, on one line."""
     return re.sub(r"\[\n[^][{}]*\]", lambda match: json.dumps(json.loads(match[0])), json.dumps(scores, indent=2)) + "\n"
-
-
-def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
-    """The quotient; NaN where the denominator is 0."""
-    denominator = np.asarray(denominator)
-    quotient: np.ndarray = np.full(denominator.shape, np.nan)
-    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
-    return quotient

@@ -16,10 +16,11 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 from rich.progress import track
 
+from synth2real.confusion import confusion_matrix, count_frame, ious, mean_of_present, pixel_accuracy
 from synth2real.encoders import OFFLINE_ENCODER
 from synth2real.frames import FrameError, FrameSet, read_bytes, read_frames
 from synth2real.hardware import HardwareSettings
-from synth2real.label_space import IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES
+from synth2real.label_space import LABEL_SPACES, NUM_LABEL_IDS, TRAIN_ID_TO_LABEL_ID
 from synth2real.training import inference_device
 from synth2real.translation.data import evenly_spread
 from synth2real.translation.distances import (
@@ -210,20 +211,16 @@ def content_scores(images: FrameSet, annotations: FrameSet, predict: Predict) ->
     Raises:
         FrameError: If image and label differ in size, or all is ignored.
     """
-    counts: Int64[np.ndarray, "annotated predicted"] = np.zeros((NUM_CLASSES, NUM_CLASSES), np.int64)
+    counts: Int64[np.ndarray, "ids ids"] = np.zeros((NUM_LABEL_IDS, NUM_LABEL_IDS), np.int64)
     for frame in track(images.frames, f"content of {images.root}"):
-        annotated = LABEL_ID_TO_TRAIN_ID[annotations.label(frame)]
-        predicted = predict(images.image(frame))
-        valid = annotated != IGNORE_INDEX
-        pairs = annotated[valid].astype(np.int64) * NUM_CLASSES + predicted[valid]
-        counts += np.bincount(pairs, minlength=counts.size).reshape(counts.shape)
-    if not counts.any():
+        predicted = TRAIN_ID_TO_LABEL_ID[predict(images.image(frame))]
+        counts += count_frame(annotations.label(frame), [predicted])[0].pixels
+    confusion = confusion_matrix(counts, LABEL_SPACES["cityscapes19"])
+    if not confusion.any():
         raise FrameError(f"{annotations.root / 'labels'}: every pixel of the chosen frames is ignored; nothing can be compared.")
-    union = counts.sum(axis=0) + counts.sum(axis=1) - counts.diagonal()
-    present = union > 0
     return {
-        "miou": 100 * float((counts.diagonal()[present] / union[present]).mean()),
-        "pixel_accuracy": 100 * float(counts.trace() / counts.sum()),
+        "miou": 100 * float(mean_of_present(ious(confusion))),
+        "pixel_accuracy": 100 * float(pixel_accuracy(confusion)),
     }
 
 
