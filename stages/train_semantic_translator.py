@@ -7,18 +7,13 @@ from torch.nn import functional as F
 
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
-from synth2real.segmentation.networks import NetworkSettings, Segmenter
-from synth2real.segmentation.train import MODEL_KIND
-from synth2real.training import load_model
+from synth2real.segmentation.networks import load_segmenter
 from synth2real.translation.cyclegan import SourceSegmenter, TranslationSettings, train_translator
 
 
-def load_segmenter(path: Path) -> SourceSegmenter:
+def load_source_segmenter(path: Path) -> SourceSegmenter:
     """A trained segmenter as the translator's training sees it; images are enlarged to multiples of its stride."""
-    settings, state_dict = load_model(path, MODEL_KIND)
-    segmenter = Segmenter(NetworkSettings(**settings["network"]))
-    segmenter.load_state_dict(state_dict)
-    segmenter.eval().requires_grad_(False)
+    segmenter = load_segmenter(path).segmenter.requires_grad_(False)
 
     def logits(images: Tensor) -> Tensor:
         segmenter.to(images.device)
@@ -42,7 +37,7 @@ def main(source: Path, target: Path, segmenter: Path, out: Path, curves: Path, s
         samples: Folder of picture sheets of fixed frames as training goes on: real, translated, reconstructed, identity.
     """
     settings, hardware = read_section("translation", TranslationSettings), read_section("hardware", HardwareSettings)
-    taught = load_segmenter(segmenter)
+    taught = load_source_segmenter(segmenter)
     train_translator(source, target, settings, hardware, model=out, curves=curves, samples=samples, segmenter=taught)
 
 

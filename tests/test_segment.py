@@ -22,10 +22,8 @@ from synth2real.instances.predict import PredictionSettings, detect
 from synth2real.label_space import PALETTE, TRAIN_ID_TO_LABEL_ID
 from synth2real.params import read_section, run
 from synth2real.segment import Segmented, load_models, main, overlay
-from synth2real.segmentation.networks import NetworkSettings, Segmenter
+from synth2real.segmentation.networks import NetworkSettings, Segmenter, TrainedSegmenter, save_segmenter
 from synth2real.segmentation.predict import load_predictor
-from synth2real.segmentation.train import MODEL_KIND
-from synth2real.training import save_model
 from synth2real.translation.generators import Generator, Generators, GeneratorSettings, load_generators, save_generators
 from synth2real.translation.translate import TranslateSettings, translate_images
 from synth2real.video import VideoWriter, sample_video
@@ -47,9 +45,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     network = NetworkSettings(
         encoder="test_efficientnet", weights="random", output_stride=16, decoder_channels=16, atrous_rates=(1, 2, 3), dropout=0.0
     )
-    save_model(
-        paths.segmenter, MODEL_KIND, {"network": dataclasses.asdict(network), "size": (32, 64)}, Segmenter(network).state_dict()
-    )
+    save_segmenter(paths.segmenter, TrainedSegmenter(Segmenter(network), network, (32, 64)))
     settings = mask_rcnn.NetworkSettings(
         backbone="test_efficientnet", backbone_weights="random", backbone_norm="batch", frozen_levels=0, size=(64, 96),
         strides=(4, 8), channels=32, head_norm="group", anchor_sizes=(12, 24, 48), anchor_ratios=(0.5, 1.0, 2.0),

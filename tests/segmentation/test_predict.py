@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,9 @@ import torch
 from synth2real.frames import FrameError, read_frames, write_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import TRAIN_ID_TO_LABEL_ID
-from synth2real.segmentation.networks import Segmenter
+from synth2real.segmentation.networks import Segmenter, TrainedSegmenter, save_segmenter
 from synth2real.segmentation.predict import SemanticPredictionSettings, load_predictor, predict_frames
-from synth2real.segmentation.train import MODEL_KIND, SegmentationSettings
+from synth2real.segmentation.train import SegmentationSettings
 from synth2real.training import ModelFileError, save_model
 
 
@@ -19,8 +18,7 @@ from synth2real.training import ModelFileError, save_model
 def model(settings: SegmentationSettings, tmp_path: Path) -> Path:
     torch.manual_seed(0)
     path = tmp_path / "model.ckpt"
-    content = {"network": asdict(settings.network), "size": settings.size}
-    save_model(path, MODEL_KIND, content, Segmenter(settings.network).state_dict())
+    save_segmenter(path, TrainedSegmenter(Segmenter(settings.network), settings.network, settings.size))
     return path
 
 

@@ -1,6 +1,5 @@
 """The stage that teaches the translator with a segmenter: it sees what the segmenter's own prediction sees."""
 
-import dataclasses
 import importlib.util
 from pathlib import Path
 from types import ModuleType
@@ -9,9 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from synth2real.segmentation.networks import NetworkSettings, Segmenter
-from synth2real.segmentation.train import MODEL_KIND
-from synth2real.training import save_model
+from synth2real.segmentation.networks import NetworkSettings, Segmenter, TrainedSegmenter, save_segmenter
 from synth2real.translation.data import to_tensor
 
 SETTINGS = NetworkSettings(
@@ -33,8 +30,8 @@ def stage() -> ModuleType:
 def test_the_translator_sees_the_segmenters_logits(stage: ModuleType, tmp_path: Path) -> None:
     torch.manual_seed(0)
     segmenter = Segmenter(SETTINGS).eval()
-    save_model(tmp_path / "segmenter.ckpt", MODEL_KIND, {"network": dataclasses.asdict(SETTINGS)}, segmenter.state_dict())
-    taught = stage.load_segmenter(tmp_path / "segmenter.ckpt")
+    save_segmenter(tmp_path / "segmenter.ckpt", TrainedSegmenter(segmenter, SETTINGS, (64, 96)))
+    taught = stage.load_source_segmenter(tmp_path / "segmenter.ckpt")
     image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
     images = to_tensor(image)[None].requires_grad_()
     logits = taught.logits(images)
@@ -46,5 +43,5 @@ def test_the_translator_sees_the_segmenters_logits(stage: ModuleType, tmp_path: 
 
 
 def test_images_of_other_sizes_are_enlarged(stage: ModuleType, tmp_path: Path) -> None:
-    save_model(tmp_path / "s.ckpt", MODEL_KIND, {"network": dataclasses.asdict(SETTINGS)}, Segmenter(SETTINGS).state_dict())
-    assert stage.load_segmenter(tmp_path / "s.ckpt").logits(torch.zeros(1, 3, 49, 70)).shape == (1, 19, 64, 96)
+    save_segmenter(tmp_path / "s.ckpt", TrainedSegmenter(Segmenter(SETTINGS), SETTINGS, (64, 96)))
+    assert stage.load_source_segmenter(tmp_path / "s.ckpt").logits(torch.zeros(1, 3, 49, 70)).shape == (1, 19, 64, 96)

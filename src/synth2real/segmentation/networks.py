@@ -6,8 +6,9 @@ with its features of stride 4, and the logits upsampled bilinearly to the input'
 """
 
 import difflib
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import segmentation_models_pytorch as smp
 import timm
@@ -17,6 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synth2real.label_space import NUM_CLASSES
+from synth2real.training import ModelFileError, load_model, save_model
+
+MODEL_KIND = "segmenter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,3 +137,41 @@ class Segmenter(nn.Module):
         channels_last = images.permute(0, 3, 1, 2).float()
         logits: Tensor = self.network((channels_last - self.mean) / self.std)
         return logits
+
+
+# --- Model files -----------------------------------------------------------------------------------------------------
+
+
+class TrainedSegmenter(NamedTuple):
+    """What a segmenter's model file holds."""
+
+    segmenter: Segmenter
+    """With its weights; on the CPU, in evaluation mode."""
+    settings: NetworkSettings
+    size: tuple[int, int]
+    """(height, width) that images had in its training."""
+
+
+def save_segmenter(path: Path, trained: TrainedSegmenter) -> None:
+    """Writes the model file of a segmenter; see :func:`synth2real.training.save_model`."""
+    settings = {"network": asdict(trained.settings), "size": tuple(trained.size)}
+    save_model(path, MODEL_KIND, settings, trained.segmenter.state_dict())
+
+
+def load_segmenter(path: Path) -> TrainedSegmenter:
+    """Rebuilds a segmenter from its model file, without a trace in the global random generator.
+
+    Raises:
+        ModelFileError: If the file is missing, damaged or of another kind, or its network is none that this version knows.
+    """
+    model = load_model(path, MODEL_KIND)
+    try:
+        settings = NetworkSettings(**model.settings["network"])
+        height, width = model.settings["size"]
+        with torch.random.fork_rng(devices=[]):
+            segmenter = Segmenter(settings)
+        segmenter.load_state_dict(model.state_dict)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        found = " ".join(str(error).split())
+        raise ModelFileError(f"{path}: the network that it describes cannot be rebuilt; train it again. {found}") from error
+    return TrainedSegmenter(segmenter.eval(), settings, (height, width))

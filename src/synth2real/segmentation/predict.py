@@ -16,9 +16,8 @@ from torch.nn import functional as F
 from synth2real.frames import Frame, FrameSet, map_frames, read_frames, resize_image, write_frames, write_label
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import TRAIN_ID_TO_LABEL_ID
-from synth2real.segmentation.networks import NetworkSettings, Segmenter
-from synth2real.segmentation.train import MODEL_KIND
-from synth2real.training import inference_device, load_model
+from synth2real.segmentation.networks import load_segmenter
+from synth2real.training import inference_device
 
 Predictor = Callable[[UInt8[np.ndarray, "height width 3"]], UInt8[np.ndarray, "height width"]]
 
@@ -47,12 +46,9 @@ def load_predictor(model: Path, hardware: HardwareSettings, *, flip: bool = Fals
     Raises:
         ModelFileError: If the model file is missing, damaged or of another kind.
     """
-    settings, state_dict = load_model(model, MODEL_KIND)
-    segmenter = Segmenter(NetworkSettings(**settings["network"]))
-    segmenter.load_state_dict(state_dict)
+    segmenter, _, size = load_segmenter(model)
     device = inference_device(hardware)
-    segmenter.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    size = (settings["size"][0], settings["size"][1])
+    segmenter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     half = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}.get(hardware.precision)
 
     def predict(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width"]:

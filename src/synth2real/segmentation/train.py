@@ -1,7 +1,7 @@
 """Trains DeepLabV3+ on labelled frames: of one set, or of several in equal parts (source and pseudo-labelled target)."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +16,8 @@ from synth2real.encoders import load_encoder_weights
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import IGNORE_INDEX
 from synth2real.segmentation.data import Samples, TrainingFrames, class_weights, read_labelled_frames
-from synth2real.segmentation.networks import NetworkSettings, Segmenter
-from synth2real.training import ModelFileError, Schedule, fit, load_model, resume_folder, save_model, seed_of
-
-MODEL_KIND = "segmenter"
+from synth2real.segmentation.networks import NetworkSettings, Segmenter, TrainedSegmenter, load_segmenter, save_segmenter
+from synth2real.training import ModelFileError, Schedule, fit, resume_folder, seed_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +196,7 @@ def train_segmenter(
         load_encoder_weights(segmenter.encoder, settings.network.encoder, settings.network.weights)
     else:
         try:
-            segmenter.load_state_dict(load_model(start, MODEL_KIND).state_dict)
+            segmenter.load_state_dict(load_segmenter(start).segmenter.state_dict())
         except RuntimeError as error:
             raise ModelFileError(f"{start}: not the network of segmentation.network; train both alike. {error}") from None
     fit(
@@ -210,4 +208,4 @@ def train_segmenter(
         curves=curves,
         resume=resume_folder(f"train_segmenter-{out.stem}", (settings, seed), [*images, *labels, *([start] if start else [])]),
     )
-    save_model(out, MODEL_KIND, {"network": asdict(settings.network), "size": settings.size}, segmenter.state_dict())
+    save_segmenter(out, TrainedSegmenter(segmenter, settings.network, settings.size))
