@@ -56,7 +56,7 @@ def sample_video(path: Path, *, rate: float | None = None, start: float = 0.0, s
     duration = video_duration(path)
     own = _own_rate(path)
     exact = (own if rate is None else Fraction(rate)).limit_denominator(_LARGEST_DENOMINATOR)
-    settings = VideoSettings(rate=float(exact), start=start, stop=stop)
+    settings = VideoSettings(rate=float(exact), start=start, stop=stop, duplicates=None, scenes=None)
     amid = replace(settings, start=start + 0.5 / float(max(exact, own)))
     return Sampling(exact, sample_moments(path, duration, amid))
 

@@ -139,13 +139,19 @@ def test_videos_are_written_as_frames(tmp_path: Path) -> None:
             picture = av.VideoFrame.from_ndarray(np.full((16, 32, 3), 6 * number, np.uint8), format="rgb24")
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
-    chosen = settings_for(raw, "video", video=VideoSettings(rate=10.0, start=0.0, stop=None), size=(8, 16))
+    every = VideoSettings(rate=10.0, start=0.0, stop=None, duplicates=None, scenes=None)
+    chosen = settings_for(raw, "video", video=every, size=(8, 16))
     prepare(chosen, tmp_path / "out", None, needs="images", workers=2)
     frame_set = read_frames(tmp_path / "out")
     assert [frame.frame_id for frame in frame_set.frames] == [f"drive_{100 * number:08d}" for number in range(40)]
     assert [round(float(frame_set.image(frame).mean()) / 6) for frame in frame_set.frames] == list(range(40))
     with pytest.raises(FrameError, match="has no labels"):
         prepare(chosen, tmp_path / "labelled", None, needs="labels", workers=1)
+    prepare(replace(chosen, video=replace(every, duplicates=9.5)), tmp_path / "fewer", None, needs="images", workers=1)
+    assert len(read_frames(tmp_path / "fewer")) == 20
+    log = (tmp_path / "fewer" / LOG_FILE).read_text()
+    assert log.startswith("video: 40 frames in the raw data, 20 excluded, 20 taken (train 20)\n")
+    assert "excluded drive_00000300: differs by 6.00 grey levels from the frame that it repeats\n" in log
 
 
 def test_images_alone_leave_labels_untouched(gta: Path, tmp_path: Path) -> None:
@@ -218,7 +224,7 @@ def test_clips_hold_each_moment_once_and_one_video_each() -> None:
         ({"validation_fraction": 0.1, "dataset": "camvid"}, "camvid has its own splits"),
         ({"size": (0, 4)}, "size must be"),
         ({"limit": 0}, "limit must be"),
-        ({"dataset": "video"}, "video must hold rate"),
+        ({"dataset": "video"}, "video must hold rate, start, stop, duplicates and scenes"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, object], message: str) -> None:

@@ -77,7 +77,9 @@ class PreparationSettings:
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit must be at least 1 or null, found {self.limit}")
         if (self.dataset == "video") != (self.video is not None):
-            raise ValueError(f"video must hold rate, start and stop for dataset video, and be null for {self.dataset}")
+            raise ValueError(
+                f"video must hold rate, start, stop, duplicates and scenes for dataset video, and be null for {self.dataset}"
+            )
 
 
 class Prepared(NamedTuple):
