@@ -1,4 +1,4 @@
-"""Compares the models of the ladder on the same frames: what each step buys, and what fusion does."""
+"""Sums up the models of the ladder over their seeds, and compares them on the same frames: what each step buys, and fusion."""
 
 from pathlib import Path
 
@@ -10,13 +10,14 @@ from synth2real.params import read_params, read_section, run
 
 
 def main(counts: Path, out: Path) -> None:
-    """Writes each model's gain over the one before it, and fusion's, with intervals over frames, as JSON.
+    """Writes each model's mean over the seeds, its gain over the model before it, and fusion's, with intervals, as JSON.
 
     Args:
-        counts: Folder with each model's confusion matrices of frames, as NPZ.
-        out: JSON file with the gains, in percentage points.
+        counts: Folder with the confusion matrices of frames of each model and seed, as <model>/seed-<seed>.npz.
+        out: JSON file with means in % and gains in percentage points.
     """
-    gains = compare_ladder(counts, read_params()["ladder"], read_section("evaluation", EvaluationSettings))
+    params = read_params()
+    gains = compare_ladder(counts, params["ladder"], params["seeds"], read_section("evaluation", EvaluationSettings))
     write_text(out, as_json(gains))
 
 
