@@ -14,7 +14,8 @@ from synth2real.pipeline import import_closure, main, stage_code, whole_folders
 
 ROOT = Path(__file__).parents[1]
 SECRET = "data/prepared/target_annotations"
-MAY_SEE_ANNOTATIONS = {"check_data", "evaluate", "compare", "report", "train_oracle", "predict_semantics@oracle", "fuse@oracle"}
+MAY_SEE_ANNOTATIONS = {"check_data", "compare", "report"}
+MAY_SEE_ANNOTATIONS_OF_A_MODEL = ("evaluate@", "train_oracle@oracle-", "predict_semantics@oracle-", "fuse@oracle-")
 
 
 @pytest.fixture(scope="module")
@@ -146,23 +147,30 @@ def _tainted(tree: Path) -> set[str]:
 
 
 def test_no_target_annotation_reaches_training(tmp_path: Path) -> None:
-    """Walks the real graph, with the oracle and the controls switched on."""
+    """Walks the real graph, with every row that is off by default switched on, for two seeds."""
     methods = {"methods": ["fda", "colour_statistics"], "seed": 1, "fda": {}, "colour_statistics": {}}
-    ladder = ["source_only", "fda", "colour_statistics", "adapted", "round-1", "oracle"]
-    tainted = _tainted(_tree_with({"oracle": ["oracle"], "restyle": methods, "ladder": ladder}, tmp_path))
-    assert {"evaluate@fda", "evaluate@colour_statistics"} <= tainted  # so the controls are rows, of untainted models
-    assert {"check_data", "evaluate@adapted", "compare", "report", "train_oracle@oracle"} <= tainted
+    rows = {
+        "seeds": [1, 2],
+        "oracle": ["oracle"],
+        "restyle": methods,
+        "translations": ["adapted", "fda", "colour_statistics"],
+        "ladder": ["source_only", "fda", "colour_statistics", "adapted", "round-1", "oracle"],
+    }
+    tainted = _tainted(_tree_with(rows, tmp_path))
+    assert {"evaluate@fda-1", "evaluate@colour_statistics-2"} <= tainted  # so the controls are rows, of untainted models
+    assert {"check_data", "evaluate@adapted-1", "compare", "report", "train_oracle@oracle-2"} <= tainted
     for name in tainted:
-        assert name in MAY_SEE_ANNOTATIONS or name.startswith(("evaluate@", "train_oracle@")), name
+        assert name in MAY_SEE_ANNOTATIONS or name.startswith(MAY_SEE_ANNOTATIONS_OF_A_MODEL), name
 
 
 def test_a_planted_leak_is_found(tmp_path: Path) -> None:
     tree = _tree_with({}, tmp_path)
     text = (tree / "dvc.yaml").read_text()
-    planted = text.replace("- data/fused/${item.teacher}\n", f"- data/fused/${{item.teacher}}\n        - {SECRET}\n")
+    fused = "- data/fused/${item.round.teacher}/seed-${item.seed}\n"
+    planted = text.replace(fused, f"{fused}      - {SECRET}\n")
     assert planted != text
     (tree / "dvc.yaml").write_text(planted)
-    assert {"pseudo_label@round-1", "train_student@round-1", "predict_semantics@round-1"} <= _tainted(tree)
+    assert {"pseudo_label@round0-1", "train_student@round0-1", "predict_semantics@round-1-1"} <= _tainted(tree)
 
 
 def test_editing_the_report_or_evaluation_retrains_nothing(document: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ def _files(clone: Path) -> dict[str, bytes]:
 def test_two_runs_give_equal_bits(clones: tuple[Path, Path]) -> None:
     first, second = clones
     metrics = _files(first)
-    assert {"metrics/summary.csv", "metrics/data.json", "metrics/evaluation/round-1.json"} <= set(metrics)
+    assert {"metrics/summary.csv", "metrics/data.json", "metrics/evaluation/round-1/seed-1.json"} <= set(metrics)
     assert metrics == _files(second)
     locks = [
         [line for line in (clone / "dvc.lock").read_text().splitlines() if "md5:" in line or "path:" in line] for clone in clones
@@ -85,7 +85,7 @@ def test_a_segmentation_value_touches_no_translator_or_detector(clones: tuple[Pa
         status = _run(clones[0], "dvc", "status", "--json")
     finally:
         params.write_text(before)
-    assert "train_segmenter@adapted" in status
+    assert "train_translated@adapted-1" in status
     assert not [
         stage for stage in ("train_translator", "translate", "train_detector", "render@", "prepare_") if f'"{stage}' in status
     ]
