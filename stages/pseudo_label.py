@@ -6,19 +6,22 @@ from pathlib import Path
 from synth2real.frames import write_text
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
-from synth2real.pseudo_labels import pseudo_label_frames
+from synth2real.pseudo_labels import PseudoLabelSettings, pseudo_label_frames
 
 
-def main(fused: Path, out: Path, statistics: Path) -> None:
+def main(fused: Path, semantics: Path, out: Path, statistics: Path, agree_with: Path | None = None) -> None:
     """Writes pseudo-labels and what share of the pixels they keep.
 
     Args:
         fused: Frame set with fused label ids and instance ids.
+        semantics: Frame set with the semantic prediction that was fused, and its confidences if thresholds need them.
         out: Frame set with pseudo-labels.
-        statistics: JSON file with the share of pixels kept and the classes' shares, in %.
+        statistics: JSON file with the share of pixels kept, the classes' shares, in %, and the thresholds.
+        agree_with: Frame set with another prediction of the same frames; outside of instances, labels are kept where it agrees.
     """
     workers = read_section("hardware", HardwareSettings).workers
-    shares = pseudo_label_frames(fused, out, workers=workers)
+    settings = read_section("self_training.labels", PseudoLabelSettings)
+    shares = pseudo_label_frames(fused, semantics, out, settings, agree_with=agree_with, workers=workers)
     write_text(statistics, json.dumps(shares, indent=2) + "\n")
 
 
