@@ -21,7 +21,7 @@ from synth2real.instances import mask_rcnn
 from synth2real.instances.predict import PredictionSettings, detect
 from synth2real.label_space import PALETTE, TRAIN_ID_TO_LABEL_ID
 from synth2real.params import read_section, run
-from synth2real.segment import Segmented, load_models, main, overlay
+from synth2real.segment import Models, Segmented, load_models, main, overlay
 from synth2real.segmentation.networks import NetworkSettings, Segmenter, TrainedSegmenter, save_segmenter
 from synth2real.segmentation.predict import load_predictor
 from synth2real.translation.generators import Generator, Generators, GeneratorSettings, load_generators, save_generators
@@ -31,20 +31,21 @@ from synth2real.video import VideoWriter, sample_video
 SIZES = {"one": (37, 51), "two": (64, 96), "three": (9, 30)}
 
 
-class Models(NamedTuple):
+class ModelFiles(NamedTuple):
     segmenter: Path
     detector: Path
     translator: Path
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+def models(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
     folder = tmp_path_factory.mktemp("models")
-    paths = Models(*(folder / f"{name}.ckpt" for name in Models._fields))
+    paths = ModelFiles(*(folder / f"{name}.ckpt" for name in ModelFiles._fields))
     torch.manual_seed(0)
     network = NetworkSettings(
-        encoder="test_efficientnet", weights="random", output_stride=16, decoder_channels=16, atrous_rates=(1, 2, 3), dropout=0.0
-    )
+        architecture="deeplabv3plus", encoder="test_efficientnet", weights="random", output_stride=16, decoder_channels=16,
+        atrous_rates=(1, 2, 3), dropout=0.0,
+    )  # fmt: skip
     save_segmenter(paths.segmenter, TrainedSegmenter(Segmenter(network), network, (32, 64)))
     settings = mask_rcnn.NetworkSettings(
         backbone="test_efficientnet", backbone_weights="random", backbone_norm="batch", frozen_levels=0, size=(64, 96),
@@ -78,9 +79,9 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("pictures")
 
 
-def test_pictures_of_any_size_become_a_frame_set_with_overlays(pictures: Path, models: Models) -> None:
+def test_pictures_of_any_size_become_a_frame_set_with_overlays(pictures: Path, models: ModelFiles) -> None:
     out = Path("out")
-    main(pictures, models.segmenter, out)
+    main(pictures, out, models.segmenter)
     assert sorted(path.name for path in out.iterdir()) == ["frames.csv", "labels", "overlays"]
     frames = read_frames(out)
     assert {frame.frame_id for frame in frames.frames} == {"one", "deep_two", "deep_three"}
@@ -95,9 +96,9 @@ def test_pictures_of_any_size_become_a_frame_set_with_overlays(pictures: Path, m
         assert np.abs(drawn.astype(int) - expected).mean() < 12  # JPEG halves the resolution of colour
 
 
-def test_with_detector_and_translator_the_translated_picture_is_fused(pictures: Path, models: Models) -> None:
-    main(pictures / "one.png", models.segmenter, Path("alone"))
-    main(pictures / "one.png", models.segmenter, Path("out"), models.detector, models.translator)
+def test_with_detector_and_translator_the_translated_picture_is_fused(pictures: Path, models: ModelFiles) -> None:
+    main(pictures / "one.png", Path("alone"), models.segmenter)
+    main(pictures / "one.png", Path("out"), models.segmenter, models.detector, models.translator)
     assert {path.name for path in Path("out").iterdir()} == {"frames.csv", "labels", "instances", "overlays", "translated"}
     frames = read_frames(Path("out"))
     (frame,) = frames.frames
@@ -109,7 +110,7 @@ def test_with_detector_and_translator_the_translated_picture_is_fused(pictures: 
     # The same parts, by way of files: the prediction of the translated picture, its detections, and their fusion.
     write_image(Path("seen/images/one.png"), translated)
     write_frames(Path("seen"), [frame])
-    main(Path("seen"), models.segmenter, Path("seen_labels"))
+    main(Path("seen"), Path("seen_labels"), models.segmenter)
     network, detector = mask_rcnn.load_detector(models.detector)
     hardware = read_section("hardware", HardwareSettings)
     kept = read_section("predict_instances", PredictionSettings)
@@ -122,14 +123,14 @@ def test_with_detector_and_translator_the_translated_picture_is_fused(pictures: 
     assert (frames.label(frame) != read_frames(Path("alone")).label(frame)).any()
 
 
-def test_a_frame_set_keeps_its_ids_and_splits(pictures: Path, models: Models) -> None:
+def test_a_frame_set_keeps_its_ids_and_splits(pictures: Path, models: ModelFiles) -> None:
     root = Path("frames")
     expected = [Frame("a", "train", 20, 30), Frame("b", "val", 21, 31)]
     for frame in expected:
         write_image(root / "images" / f"{frame.frame_id}.png", np.zeros((frame.height, frame.width, 3), np.uint8))
         write_image(root / "other" / f"{frame.frame_id}.png", np.zeros((5, 5, 3), np.uint8))
     write_frames(root, expected)
-    main(root, models.segmenter, Path("out"))
+    main(root, Path("out"), models.segmenter)
     assert list(read_frames(Path("out")).frames) == expected
 
 
@@ -151,13 +152,13 @@ def test_an_overlay_blends_and_outlines_instances() -> None:
     ]
 
 
-def test_a_video_becomes_videos(pictures: Path, models: Models) -> None:
+def test_a_video_becomes_videos(pictures: Path, models: ModelFiles) -> None:
     drive = Path("drive.mp4")
     images = [cv2.resize(read_image(pictures / "one.png"), (50, 36)) // 2 + np.uint8(9 * number) for number in range(10)]
     with VideoWriter(drive, Fraction(25)) as writer:
         for image in images:
             writer.write(image)
-    main(drive, models.segmenter, Path("out"), models.detector, models.translator, alpha=0.25)
+    main(drive, Path("out"), models.segmenter, models.detector, models.translator, alpha=0.25)
     assert {path.name for path in Path("out").iterdir()} == {
         "drive_overlay.mp4", "drive_side_by_side.mp4", "drive_translated.mp4",
     }  # fmt: skip
@@ -167,7 +168,7 @@ def test_a_video_becomes_videos(pictures: Path, models: Models) -> None:
         assert sampling.rate == 25
         return list(read_moments(path, sampling.moments))
 
-    apply = load_models(models.segmenter, models.detector, models.translator)
+    apply = load_models(Models(*models))
     results = [apply(image) for image in read(drive)]
     overlays, translated, beside = (read(Path(f"out/drive_{kind}.mp4")) for kind in ("overlay", "translated", "side_by_side"))
     assert len(overlays) == len(translated) == len(beside) == 10
@@ -179,8 +180,37 @@ def test_a_video_becomes_videos(pictures: Path, models: Models) -> None:
         np.testing.assert_allclose(translated[number].mean((0, 1)), result.seen.mean((0, 1)), atol=3)
         np.testing.assert_allclose(beside[number][:, :50].mean((0, 1)), images[number].mean((0, 1)), atol=3)
         np.testing.assert_allclose(beside[number][:, 100:].mean((0, 1)), drawn.mean((0, 1)), atol=3)
-    main(drive, models.segmenter, Path("some"), rate=5.0, start=0.2)
+    main(drive, Path("some"), models.segmenter, rate=5.0, start=0.2)
     assert len(list(read_moments(Path("some/drive_overlay.mp4"), sample_video(Path("some/drive_overlay.mp4")).moments))) == 1
+
+
+def test_a_translator_alone_translates(pictures: Path, models: ModelFiles) -> None:
+    apply = load_models(Models(None, None, models.translator))
+    main(pictures, Path("out"), translator=models.translator)
+    assert sorted(path.name for path in Path("out").iterdir()) == ["frames.csv", "translated"]
+    assert len(read_frames(Path("out"))) == 3
+    image = read_image(pictures / "one.png")
+    np.testing.assert_array_equal(read_image(Path("out/translated/one.png")), apply(image).seen)
+
+    with VideoWriter(Path("game.mp4"), Fraction(25)) as writer:
+        for number in range(5):
+            writer.write(image[:36, :50] // 2 + np.uint8(20 * number))
+    main(Path("game.mp4"), Path("videos"), translator=models.translator)
+    assert sorted(path.name for path in Path("videos").iterdir()) == ["game_side_by_side.mp4", "game_translated.mp4"]
+
+    def read(path: Path) -> list[np.ndarray]:
+        return list(read_moments(path, sample_video(path).moments))
+
+    game, translated, beside = (
+        read(path) for path in (Path("game.mp4"), *(Path(f"videos/game_{kind}.mp4") for kind in ("translated", "side_by_side")))
+    )
+    assert len(translated) == len(beside) == 5
+    for number, picture in enumerate(game):
+        expected = apply(picture).seen
+        assert np.abs(expected.astype(int) - picture).mean() > 10
+        np.testing.assert_allclose(translated[number].mean((0, 1)), expected.mean((0, 1)), atol=3)
+        np.testing.assert_allclose(beside[number][:, :50].mean((0, 1)), picture.mean((0, 1)), atol=3)
+        np.testing.assert_allclose(beside[number][:, 50:].mean((0, 1)), expected.mean((0, 1)), atol=3)
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
@@ -192,7 +222,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
     return ended.value.code
 
 
-def test_faults_end_in_one_message(pictures: Path, models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_end_in_one_message(pictures: Path, models: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("empty").mkdir()
     Path("text.txt").write_text("text")
     Path("text.png").write_text("text")
@@ -213,14 +243,16 @@ def test_faults_end_in_one_message(pictures: Path, models: Models, monkeypatch: 
         ({"--out": pictures / "out"}, "pictures/out: the results would lie among the pictures of pictures"),
         ({"--out": "text.txt"}, "text.txt: expected a folder for the results, found a file"),
         ({"--alpha": 1.5}, "--alpha must be in [0, 1], found 1.5"),
+        ({"--segmenter": None}, "--segmenter is missing: name a model file, or --translator alone"),
+        ({"--segmenter": None, "--detector": models.detector}, "--segmenter is missing"),
         ({"--input": "tiny.png", "--translator": models.translator}, "tiny.png: expected images with sides of at least 8 pixels"),
     ):
-        arguments = [item for pair in (good | changes).items() for item in pair]
+        arguments = [item for pair in (good | changes).items() if pair[1] for item in pair]
         assert command(monkeypatch, *arguments).startswith(message)
         assert not Path("out/frames.csv").exists()
 
 
-def test_a_video_that_ends_early_leaves_no_video(pictures: Path, models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_that_ends_early_leaves_no_video(pictures: Path, models: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     def cut(*_: object) -> object:
         yield np.zeros((36, 50, 3), np.uint8)
         raise FrameError("drive.mp4: damaged after 0.04 s")

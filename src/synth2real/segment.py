@@ -1,15 +1,16 @@
 """Tries trained models on any pictures or video: ``python -m synth2real.segment --input PATH --segmenter MODEL --out FOLDER``.
 
-From pictures it makes a frame set (see :mod:`synth2real.frames`) with two more folders; from a video, videos::
+``--translator MODEL`` goes with the segmenter, or alone. From pictures it makes a frame set (see :mod:`synth2real.frames`) with
+two more folders; from a video, videos::
 
-    frames.csv, labels/          label ids
-    instances/                   with a detector: instance ids of the fused prediction
-    translated/<frame_id>.png    with a translator: what the segmenter saw
-    overlays/<frame_id>.jpg      class colours over the picture; instances are outlined in white
+    frames.csv, labels/          label ids, with a segmenter
+    instances/                   with a detector too: instance ids of the fused prediction
+    translated/<frame_id>.png    with a translator: the picture in the target's look, which is what the segmenter sees
+    overlays/<frame_id>.jpg      with a segmenter: class colours over the picture; instances are outlined in white
 
     <name>_overlay.mp4           as overlays/
-    <name>_side_by_side.mp4      the video, the translated one where there is one, and the overlay
-    <name>_translated.mp4        with a translator
+    <name>_translated.mp4        as translated/
+    <name>_side_by_side.mp4      the video, and those of the two above that there are
 
 A rotation that a phone wrote into a video's metadata is not applied.
 """
@@ -56,11 +57,12 @@ from synth2real.video import Sampling, VideoWriter, sample_video, side_by_side
 
 
 class Segmented(NamedTuple):
-    """What the models say about a picture."""
+    """What the models make of a picture."""
 
     seen: UInt8[np.ndarray, "height width 3"]
     """What the segmenter saw: the picture, or its translation."""
-    label_ids: UInt8[np.ndarray, "height width"]
+    label_ids: UInt8[np.ndarray, "height width"] | None
+    """None without a segmenter."""
     instance_ids: UInt16[np.ndarray, "height width"] | None
     """As :class:`synth2real.fusion.Fused` has them; None without a detector."""
 
@@ -68,31 +70,47 @@ class Segmented(NamedTuple):
 Segment = Callable[[UInt8[np.ndarray, "height width 3"]], Segmented]
 
 
-def load_models(segmenter: Path, detector: Path | None, translator: Path | None) -> Segment:
-    """A function that applies the models to an RGB picture of any size, with the values of params.yaml.
+class Models(NamedTuple):
+    """The model files to apply."""
 
-    Args:
-        segmenter: Model file of a segmenter.
-        detector: Model file of a detector, whose instances are pasted over the segmenter's prediction.
-        translator: Model file of a translator, which gives the picture the target's look before the others see it.
+    segmenter: Path | None
+    detector: Path | None
+    """Its instances are pasted over the segmenter's prediction."""
+    translator: Path | None
+    """Gives the picture the target's look before the others see it."""
+
+
+def load_models(models: Models) -> Segment:
+    """A function that applies the models to an RGB picture of any size, with the values of params.yaml.
 
     Raises:
         ModelFileError: If a file is missing, damaged or of another kind.
-        ParamsError: If a section that the models need is missing or wrong.
+        ParamsError: If there is neither segmenter nor translator, or a detector without segmenter, or a section that the models
+            need is missing or wrong.
     """
+    segmenter, detector, translator = models
+    if segmenter is None and (detector is not None or translator is None):
+        raise ParamsError("--segmenter is missing: name a model file, or --translator alone to translate only.")
     hardware = read_section("hardware", HardwareSettings)
-    flip = read_section("predict_semantics", SemanticPredictionSettings).flip
-    predict = load_predictor(segmenter, hardware, flip=flip)
+    predict = _predict_with(segmenter, hardware) if segmenter else None
     translate = _translate_with(translator, hardware) if translator else None
     find = _detect_with(detector, hardware) if detector else None
     fusion = read_section("fusion", FusionSettings) if detector else None
 
     def segment(image: UInt8[np.ndarray, "height width 3"]) -> Segmented:
         seen = translate(image) if translate else image
+        if predict is None:
+            return Segmented(seen, None, None)
         label_ids = TRAIN_ID_TO_LABEL_ID[predict(seen)]
         return Segmented(seen, *fuse(label_ids, find(seen), fusion)) if find and fusion else Segmented(seen, label_ids, None)
 
     return segment
+
+
+def _predict_with(
+    model: Path, hardware: HardwareSettings
+) -> Callable[[UInt8[np.ndarray, "height width 3"]], UInt8[np.ndarray, "height width"]]:
+    return load_predictor(model, hardware, flip=read_section("predict_semantics", SemanticPredictionSettings).flip)
 
 
 def _translate_with(
@@ -129,9 +147,11 @@ def overlay(segmented: Segmented, alpha: float) -> UInt8[np.ndarray, "height wid
     """The picture under the colours of its classes; instances are outlined in white.
 
     Args:
-        segmented: A picture and its prediction.
+        segmented: A picture and its prediction, without which it stays as it is.
         alpha: Weight of the colours, in [0, 1].
     """
+    if segmented.label_ids is None:
+        return segmented.seen
     blended = np.asarray(cv2.addWeighted(segmented.seen, 1 - alpha, PALETTE[segmented.label_ids], alpha, 0), np.uint8)
     if segmented.instance_ids is not None:
         blended[_outlines(segmented.instance_ids)] = 255
@@ -164,31 +184,33 @@ def list_pictures(root: Path) -> list[RawFrame]:
     return list(list_folder(root))
 
 
-def segment_pictures(pictures: Sequence[RawFrame], out: Path, segment: Segment, *, alpha: float, translated: bool) -> None:
+def segment_pictures(pictures: Sequence[RawFrame], out: Path, models: Models, *, alpha: float) -> None:
     """Writes the frame set that the module describes, ``frames.csv`` last.
 
     Args:
         pictures: See :func:`list_pictures`.
         out: Where it goes.
-        segment: See :func:`load_models`.
+        models: See :func:`load_models`.
         alpha: See :func:`overlay`.
-        translated: Whether to write what the segmenter saw.
 
     Raises:
         FrameError: If a picture is damaged or too small for a model, or a file cannot be written.
+        ModelFileError, ParamsError: See :func:`load_models`.
     """
+    segment = load_models(models)
     (out / FRAMES_FILE).unlink(missing_ok=True)
     frames = []
-    for picture in track(pictures, "Segmenting"):
+    for picture in track(pictures, "Applying the models"):
         image = read_image(picture.image)
         frame = Frame(picture.frame_id, picture.split, *image.shape[:2])
         result, place = _segment(segment, image, picture.image), FrameSet(out, (frame,))
-        write_label(place.label_path(frame), result.label_ids)
+        if result.label_ids is not None:
+            write_label(place.label_path(frame), result.label_ids)
+            write_image(out / "overlays" / f"{frame.frame_id}.jpg", overlay(result, alpha))
         if result.instance_ids is not None:
             write_instances(place.instances_path(frame), result.instance_ids)
-        if translated:
+        if models.translator:
             write_image(out / "translated" / f"{frame.frame_id}.png", result.seen)
-        write_image(out / "overlays" / f"{frame.frame_id}.jpg", overlay(result, alpha))
         frames.append(frame)
     write_frames(out, frames)
 
@@ -200,40 +222,43 @@ def _segment(segment: Segment, image: UInt8[np.ndarray, "height width 3"], path:
         raise FrameError(f"{path}: {error}. Leave it out, or change its size.") from None
 
 
-def segment_video(path: Path, sampling: Sampling, out: Path, segment: Segment, *, alpha: float, translated: bool) -> None:
+def segment_video(path: Path, sampling: Sampling, out: Path, models: Models, *, alpha: float) -> None:
     """Writes the videos that the module describes; each appears once it is whole. Memory holds a picture at a time.
 
     Args:
         path: The video.
         sampling: Which of its pictures to take.
         out: Folder of the new videos.
-        segment: See :func:`load_models`.
+        models: See :func:`load_models`.
         alpha: See :func:`overlay`.
-        translated: Whether to write what the segmenter saw.
 
     Raises:
         FrameError: If the video is damaged or too small for a model, or a file cannot be written.
+        ModelFileError, ParamsError: See :func:`load_models`.
     """
+    segment = load_models(models)
     with ExitStack() as stack:
 
         def writer(kind: str) -> VideoWriter:
             return stack.enter_context(VideoWriter(out / f"{path.stem}_{kind}.mp4", sampling.rate))
 
-        overlays, beside = writer("overlay"), writer("side_by_side")
-        translations = writer("translated") if translated else None
-        for image in track(read_moments(path, sampling.moments), "Segmenting", total=len(sampling.moments)):
+        beside = writer("side_by_side")
+        translations = writer("translated") if models.translator else None
+        overlays = writer("overlay") if models.segmenter else None
+        for image in track(read_moments(path, sampling.moments), "Applying the models", total=len(sampling.moments)):
             result = _segment(segment, image, path)
-            drawn = overlay(result, alpha)
-            overlays.write(drawn)
-            if translations:
-                translations.write(result.seen)
-            beside.write(side_by_side(image, *([result.seen] if translated else []), drawn))
+            pictures = [image]
+            for videos, picture in ((translations, result.seen), (overlays, overlay(result, alpha))):
+                if videos:
+                    videos.write(picture)
+                    pictures.append(picture)
+            beside.write(side_by_side(*pictures))
 
 
 def main(
     input: Path,
-    segmenter: Path,
     out: Path,
+    segmenter: Path | None = None,
     detector: Path | None = None,
     translator: Path | None = None,
     alpha: float = 0.5,
@@ -241,16 +266,17 @@ def main(
     start: float = 0.0,
     stop: float | None = None,
 ) -> None:
-    """Segments your own picture, folder of pictures, or video, with the models that a run has trained.
+    """Segments, translates, or both, your own picture, folder of pictures, or video, with the models that a run has trained.
 
-    Pictures give label maps (Cityscapes label ids), overlays in class colours and, with a detector, instance ids; a video gives
-    the overlay and the side-by-side view as MP4. How the models are applied (predict_semantics, predict_instances, fusion,
-    translate, hardware) is read from the params.yaml of the folder where this runs.
+    Pictures give label maps (Cityscapes label ids), overlays in class colours and, with a detector, instance ids; with a
+    translator, translated pictures. A video gives the overlay, the translation and the side-by-side view as MP4. How the models
+    are applied (predict_semantics, predict_instances, fusion, translate, hardware) is read from the params.yaml of the folder
+    where this runs.
 
     Args:
         input: A PNG or JPEG, a folder of them at any depth, a frame set, or a video that FFmpeg reads.
-        segmenter: Model file, such as data/models/segmenter/adapted.ckpt.
         out: Folder for the results.
+        segmenter: Model file, such as data/models/segmenter/adapted.ckpt; leave it out to translate only.
         detector: Model file, such as data/models/detector.ckpt; its instances are pasted over the segmenter's prediction.
         translator: Model file, such as data/models/translator.ckpt; pictures get the target's look before they are segmented.
             For game recordings, not for real pictures.
@@ -267,10 +293,10 @@ def main(
         raise FrameError(f"{out}: expected a folder for the results, found a file. Name another.")
     if input.is_dir() and out.resolve().is_relative_to(input.resolve()):
         raise FrameError(f"{out}: the results would lie among the pictures of {input}. Name a folder elsewhere.")
+    models = Models(segmenter, detector, translator)
     if input.is_dir() or input.suffix.lower() in IMAGE_SUFFIXES:
         pictures = list_pictures(input)
-        segment = load_models(segmenter, detector, translator)
-        segment_pictures(pictures, out, segment, alpha=alpha, translated=translator is not None)
+        segment_pictures(pictures, out, models, alpha=alpha)
     elif input.suffix.lower() in VIDEO_SUFFIXES:
         try:
             sampling = sample_video(input, rate=rate, start=start, stop=stop)
@@ -278,8 +304,7 @@ def main(
             raise
         except ValueError as error:
             raise ParamsError(f"--rate, --start, --stop: {error}.") from None
-        segment = load_models(segmenter, detector, translator)
-        segment_video(input, sampling, out, segment, alpha=alpha, translated=translator is not None)
+        segment_video(input, sampling, out, models, alpha=alpha)
     else:
         raise FrameError(
             f"{input}: expected a picture ({', '.join(IMAGE_SUFFIXES)}) or a video ({', '.join(VIDEO_SUFFIXES)}), "
