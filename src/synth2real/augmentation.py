@@ -5,6 +5,7 @@ training cannot be relied on. All draws come from the generator given, so a view
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -100,17 +101,34 @@ def move(
     outside: int,
 ) -> tuple[UInt8[np.ndarray, "crop_height crop_width 3"], Shaped[np.ndarray, "crop_height crop_width"]]:
     """Image (bilinear) and labels (nearest) seen through ``view``; beyond the image, mid-grey and the label ``outside``."""
-    shape, inverse = crop[::-1], cv2.WARP_INVERSE_MAP
-    grey = (128, 128, 128)
-    moved = cv2.warpAffine(image, view, shape, flags=cv2.INTER_LINEAR | inverse, borderValue=grey)
-    moved_labels = cv2.warpAffine(labels, view, shape, flags=cv2.INTER_NEAREST | inverse, borderValue=(outside,))
-    return moved, moved_labels
+    grey, flags = (128, 128, 128), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, view, crop[::-1], flags=flags, borderValue=grey), move_labels(
+        labels, view, crop, outside=outside
+    )
 
 
-def recolour(
-    image: UInt8[np.ndarray, "height width 3"], settings: AugmentationSettings, generator: np.random.Generator
-) -> UInt8[np.ndarray, "height width 3"]:
-    """The image in other light, through another lens, with another sensor's noise."""
+def move_labels(
+    labels: Shaped[np.ndarray, "height width"], view: Float[np.ndarray, "2 3"], crop: tuple[int, int], *, outside: int
+) -> Shaped[np.ndarray, "crop_height crop_width"]:
+    """The labels alone, as in :func:`move`."""
+    return cv2.warpAffine(labels, view, crop[::-1], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=(outside,))
+
+
+class Colours(NamedTuple):
+    """How an image's colours, sharpness and noise are changed; in this order."""
+
+    matrix: Float[np.ndarray, "3 4"]
+    """From red, green, blue and 1 to red, green and blue, in grey levels."""
+    exponent: float
+    """Of the values as shares of 255."""
+    blur: float
+    """Standard deviation of a Gaussian, in pixels."""
+    noise: float
+    """Standard deviation of Gaussian noise, in grey levels."""
+
+
+def random_colours(settings: AugmentationSettings, generator: np.random.Generator) -> Colours:
+    """Draws other light, another lens, another sensor."""
 
     def factor(spread: float, count: int = 1) -> np.ndarray:
         return generator.uniform(1 - spread, 1 + spread, count)
@@ -119,16 +137,22 @@ def recolour(
     colour = _hue_saturation(2 * np.pi * generator.uniform(-settings.hue, settings.hue), float(saturation[0]))
     contrast = factor(settings.contrast)
     colour = (contrast * factor(settings.brightness) * factor(settings.tint, 3))[:, None] * colour
-    image = cv2.transform(image, np.column_stack([colour, np.repeat(128 * (1 - contrast), 3)]))
-
     exponent = np.exp(generator.uniform(-1, 1) * np.log(settings.gamma))
-    image = cv2.LUT(image, np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8))
-
     sigma, noise = generator.random(2) * (settings.blur, settings.noise)
-    if sigma > 0.25:  # below, the kernel is a single pixel
-        image = cv2.GaussianBlur(image, (0, 0), sigma)
-    if noise > 0:
-        grains = generator.standard_normal(image.shape, np.float32) * np.float32(noise)
+    return Colours(np.column_stack([colour, np.repeat(128 * (1 - contrast), 3)]), float(exponent), float(sigma), float(noise))
+
+
+def recolour(
+    image: UInt8[np.ndarray, "height width 3"], settings: AugmentationSettings, generator: np.random.Generator
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The image in other light, through another lens, with another sensor's noise."""
+    colours = random_colours(settings, generator)
+    image = cv2.transform(image, colours.matrix)
+    image = cv2.LUT(image, np.rint(255 * (np.arange(256) / 255) ** colours.exponent).astype(np.uint8))
+    if colours.blur > 0.25:  # below, the kernel is a single pixel
+        image = cv2.GaussianBlur(image, (0, 0), colours.blur)
+    if colours.noise > 0:
+        grains = generator.standard_normal(image.shape, np.float32) * np.float32(colours.noise)
         image = cv2.add(image, grains, dtype=cv2.CV_8U)
     return image
 

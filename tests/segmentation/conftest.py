@@ -44,6 +44,7 @@ def settings(augmentation: AugmentationSettings) -> SegmentationSettings:
     """A narrow network for a few steps."""
     return SegmentationSettings(
         network=NetworkSettings(
+            architecture="deeplabv3plus",
             encoder="test_efficientnet",
             weights="random",
             output_stride=16,
@@ -55,9 +56,13 @@ def settings(augmentation: AugmentationSettings) -> SegmentationSettings:
         crop=(32, 64),
         cache_mib=1,
         augmentation=augmentation,
+        rare_classes=None,
         class_weight_power=0.25,
         freeze_batch_norm=False,
-        optimizer=OptimizerSettings(name="adamw", learning_rate=1e-2, encoder_factor=1.0, weight_decay=0.0, warm_up=2, power=0.9),
+        optimizer=OptimizerSettings(
+            name="adamw", learning_rate=1e-2, encoder_factor=1.0, weight_decay=0.0, warm_up=2, power=0.9, average=0.0
+        ),
+        accumulate=1,
         schedule=Schedule(epochs=2, steps_per_epoch=2, batch_size=2),
     )
 

@@ -14,6 +14,7 @@ from synth2real.label_space import LABEL_ID_TO_TRAIN_ID
 from synth2real.segmentation.data import (
     Samples,
     TrainingFrames,
+    Views,
     class_weights,
     read_labelled_frames,
     which_frame,
@@ -77,7 +78,7 @@ def test_samples_are_a_function_of_number_and_generator(
 ) -> None:
     root = make_frames("source", 3)
     frames = TrainingFrames([read_labelled_frames(root, root)], (32, 64), 1)
-    samples = Samples(frames, strong_augmentation, (32, 32), 4, 1)
+    samples = Samples(Views(frames, strong_augmentation, (32, 32), 4, 1, None))
     image, train_ids = samples(5, np.random.default_rng((1, 5)))
     again, again_ids = samples(5, np.random.default_rng((1, 5)))
     assert image.shape == (32, 32, 3)

@@ -20,7 +20,7 @@ from synth2real.segmentation.train import (
     train_segmenter,
     weighted_cross_entropy,
 )
-from synth2real.training import ModelFileError, load_model
+from synth2real.training import ModelFileError, TrainingError, load_model
 
 
 @pytest.fixture(autouse=True)
@@ -146,9 +146,9 @@ def test_sets_must_come_in_pairs_that_divide_the_batch(
     make_frames: Callable[..., Path], settings: SegmentationSettings, hardware: HardwareSettings, tmp_path: Path
 ) -> None:
     root, out = make_frames("source", 1), tmp_path / "model.ckpt"
-    with pytest.raises(ValueError, match="got 2 image sets and 1 label sets"):
+    with pytest.raises(TrainingError, match="got 2 image sets and 1 label sets"):
         train_segmenter([root, root], [root], out, tmp_path / "curves.csv", settings, hardware, seed=1)
-    with pytest.raises(ValueError, match="batch_size 2 is not divisible by 3 pairs"):
+    with pytest.raises(TrainingError, match="batch_size is 2, which 3 pairs"):
         train_segmenter([root] * 3, [root] * 3, out, tmp_path / "curves.csv", settings, hardware, seed=1)
     assert not out.exists()
 

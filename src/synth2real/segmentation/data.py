@@ -4,20 +4,38 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int, Int64, UInt8
 from torch import Tensor
 
-from synth2real.augmentation import AugmentationSettings, augment
+from synth2real.augmentation import AugmentationSettings, move, move_labels, random_view, recolour
 from synth2real.frames import Frame, FrameError, FrameSet, read_frames, resize_image
 from synth2real.label_space import IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES
 from synth2real.training import seed_of, shuffled
 
 TRAIN_SPLIT: Final = "train"
+_VIEWS: Final = 10
+"""Views of a frame that are drawn, at most, to see its rare class; as in DAFormer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RareClassSettings:
+    """The section ``segmentation.rare_classes`` of params.yaml; see :class:`RareClasses`."""
+
+    temperature: float
+    """T; 0.01 in the paper. The higher, the more evenly the classes are drawn."""
+    min_pixels: int
+    """Pixels of a class from which on a frame is drawn for it, at ``segmentation.size``; 3000 of 1280x720 in the paper."""
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be above 0, got {self.temperature}")
+        if self.min_pixels < 1:
+            raise ValueError(f"min_pixels must be at least 1, got {self.min_pixels}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +115,23 @@ class TrainingFrames:
 
         with ThreadPoolExecutor() as pool:
             counts = np.stack(list(pool.map(read, range(len(keys)))))[:, :NUM_CLASSES]
-        for pair, of_pair in zip(self.pairs, np.split(counts, starts[1:-1]), strict=True):
+        self.counts = tuple(np.split(counts, starts[1:-1]))
+        """Of each pair, the pixels of its frames' 19 classes at the resized size, int[frames, 19]."""
+        for pair, of_pair in zip(self.pairs, self.counts, strict=True):
             if not of_pair.any():
                 raise FrameError(
                     f"{pair.labels.root}: all pixels of the {len(pair)} {TRAIN_SPLIT} frames are ignored, so there is nothing to "
                     "learn. Check the ids in labels/ (Cityscapes label ids) and the stage that makes them."
                 )
-        self.class_counts = counts.sum(axis=0)
-        """Pixels of each of the 19 classes over all frames, at the resized size."""
 
     def __len__(self) -> int:
         return sum(map(len, self.pairs))
+
+    @property
+    def class_counts(self) -> Int64[np.ndarray, "19"]:
+        """Pixels of each class over all frames, at the resized size."""
+        total: np.ndarray = np.concatenate(self.counts).sum(axis=0)
+        return total
 
     def get(self, pair: int, index: int) -> tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"]]:
         """Resized image and train ids of a pair's ``index``-th frame."""
@@ -115,6 +139,36 @@ class TrainingFrames:
             number = self._starts[pair] + index
             return self._images[number], self._train_ids[number]
         return self.pairs[pair].image(index, self.size), self.pairs[pair].train_ids(index, self.size)
+
+
+class UnlabelledFrames:
+    """The training images of a frame set whose labels nobody asks for, resized; held in memory where they fit."""
+
+    def __init__(self, images: Path, size: tuple[int, int], cache_mib: int) -> None:
+        """Lists the frames of split ``train``, and reads them where all fit.
+
+        Args:
+            images: Frame set with ``images/``.
+            size: (height, width) that frames are resized to.
+            cache_mib: Most memory that the resized frames may take, in MiB; beyond, they are read again for each sample.
+
+        Raises:
+            FrameError: If there is no such frame, or a file is missing or damaged.
+        """
+        self.images, self.size = read_frames(images).split(TRAIN_SPLIT), size
+        fits = len(self) * size[0] * size[1] * 3 <= cache_mib * 2**20
+        with ThreadPoolExecutor() as pool:
+            self._cached = list(pool.map(self._read, self.images.frames)) if fits else []
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def _read(self, frame: Frame) -> UInt8[np.ndarray, "height width 3"]:
+        return resize_image(self.images.image(frame), self.size)
+
+    def get(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
+        """The ``index``-th RGB image, resized."""
+        return self._cached[index] if self._cached else self._read(self.images.frames[index])
 
 
 def which_frame(index: int, counts: Sequence[int], batch_size: int, seed: int) -> tuple[int, int]:
@@ -132,24 +186,116 @@ def which_frame(index: int, counts: Sequence[int], batch_size: int, seed: int) -
     return pair, shuffled(counts[pair], seed_of(seed, pair), batch * share + within)
 
 
+class RareClasses:
+    r"""Rare class sampling: first a class, the rarer the likelier, then any frame that shows enough of it.
+
+    Hoyer, Dai, Van Gool, "DAFormer", CVPR 2022, equations 9 and 10: with :math:`f_c` the share of class c among all pixels,
+
+    .. math:: P(c) = e^{(1 - f_c) / T} / \sum_{c'} e^{(1 - f_{c'}) / T}.
+
+    Classes that no frame shows enough of are never drawn. Shares are of the labelled pixels.
+    """
+
+    def __init__(self, counts: Int[np.ndarray, "frames 19"], settings: RareClassSettings, where: Path) -> None:
+        """Lists the frames of each class.
+
+        Args:
+            counts: Pixels of each class in each frame.
+            settings: Temperature and least number of pixels.
+            where: The frame set, for the message.
+
+        Raises:
+            FrameError: If no frame shows enough of any class.
+        """
+        shows = counts >= settings.min_pixels
+        if not shows.any():
+            raise FrameError(
+                f"{where}: no frame has segmentation.rare_classes.min_pixels ({settings.min_pixels}) pixels of any class; the "
+                f"most is {counts.max()} at segmentation.size. Lower it."
+            )
+        logits = np.where(shows.any(axis=0), (1 - counts.sum(axis=0) / counts.sum()) / settings.temperature, -np.inf)
+        exponentials = np.exp(logits - logits.max())
+        self.probabilities = exponentials / exponentials.sum()
+        """P(c) of the 19 classes."""
+        self._frames = [np.flatnonzero(of_class) for of_class in shows.T]
+
+    def draw(self, generator: np.random.Generator) -> tuple[int, int]:
+        """A train id and a frame that shows enough of it."""
+        train_id = int(generator.choice(NUM_CLASSES, p=self.probabilities))
+        return train_id, int(generator.choice(self._frames[train_id]))
+
+
+class View(NamedTuple):
+    """What a training sample shows, before its colours are changed."""
+
+    image: UInt8[np.ndarray, "height width 3"]
+    train_ids: UInt8[np.ndarray, "height width"]
+
+
+class Views:
+    """``views(index, generator)`` is the ``index``-th view of a labelled frame; a pure function of its arguments."""
+
+    def __init__(
+        self,
+        frames: TrainingFrames,
+        augmentation: AugmentationSettings,
+        crop: tuple[int, int],
+        batch_size: int,
+        seed: int,
+        rare_classes: RareClassSettings | None,
+    ) -> None:
+        """Prepares the drawing.
+
+        Args:
+            frames: What is shown.
+            augmentation: Magnification and flip.
+            crop: (height, width) of the views.
+            batch_size: A multiple of the number of pairs; each batch takes as many from every pair.
+            seed: Chooses the order of the frames.
+            rare_classes: None shows each pair's frames in turn; else frames are drawn for their classes, each pair's by its own
+                shares, and of up to ten views of a frame the first is taken that has half of ``min_pixels`` of its class.
+
+        Raises:
+            FrameError: See :class:`RareClasses`.
+        """
+        self.frames, self.augmentation, self.crop = frames, augmentation, crop
+        self.batch_size, self.seed = batch_size, seed
+        self.enough = 0.0
+        self.rare: tuple[RareClasses, ...] = ()
+        if rare_classes is not None:
+            self.enough = rare_classes.min_pixels / 2
+            pairs = zip(frames.counts, frames.pairs, strict=True)
+            self.rare = tuple(RareClasses(counts, rare_classes, pair.labels.root) for counts, pair in pairs)
+
+    def __call__(self, index: int, generator: np.random.Generator) -> View:
+        """Draws the view."""
+        counts = [len(pair) for pair in self.frames.pairs]
+        pair, frame = which_frame(index, counts, self.batch_size, self.seed)
+        train_id = IGNORE_INDEX
+        if self.rare:
+            train_id, frame = self.rare[pair].draw(generator)
+        image, train_ids = self.frames.get(pair, frame)
+        view = random_view(train_ids.shape, self.crop, self.augmentation, generator)
+        for _ in range(_VIEWS - 1 if self.rare else 0):
+            seen = move_labels(train_ids, view, self.crop, outside=IGNORE_INDEX)
+            if (seen == train_id).sum() >= self.enough:
+                break
+            view = random_view(train_ids.shape, self.crop, self.augmentation, generator)
+        return View(*move(image, train_ids, view, self.crop, outside=IGNORE_INDEX))
+
+
 @dataclass(frozen=True, slots=True)
 class Samples:
     """``samples(index, generator)`` is the ``index``-th training sample: an augmented image and its train ids."""
 
-    frames: TrainingFrames
-    augmentation: AugmentationSettings
-    crop: tuple[int, int]
-    batch_size: int
-    seed: int
+    views: Views
 
     def __call__(
         self, index: int, generator: np.random.Generator
     ) -> tuple[UInt8[Tensor, "height width 3"], UInt8[Tensor, "height width"]]:
         """Draws the sample; a pure function of its arguments."""
-        counts = [len(pair) for pair in self.frames.pairs]
-        image, train_ids = self.frames.get(*which_frame(index, counts, self.batch_size, self.seed))
-        image, train_ids = augment(image, train_ids, self.augmentation, self.crop, generator, outside=IGNORE_INDEX)
-        return torch.from_numpy(image), torch.from_numpy(train_ids)
+        image, train_ids = self.views(index, generator)
+        return torch.from_numpy(recolour(image, self.views.augmentation, generator)), torch.from_numpy(train_ids)
 
 
 def class_weights(counts: Int64[np.ndarray, "19"], power: float) -> Float[np.ndarray, "19"]:
