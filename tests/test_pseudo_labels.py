@@ -49,6 +49,7 @@ def test_all_foreground_is_removed_where_only_background_is_wanted(seed: int, si
     label_ids, instance_ids = _fused(np.random.default_rng(seed), size)
     result = pseudo_label(label_ids, instance_ids, replace(_ALL, variant="background"))
     np.testing.assert_array_equal(result, np.where(np.isin(label_ids, _FOREGROUND), UNLABELED_ID, label_ids))
+    np.testing.assert_array_equal(pseudo_label(label_ids, instance_ids, replace(_ALL, variant="all")), label_ids)
 
 
 @given(_SEEDS, _SIZES, st.booleans(), st.booleans(), st.integers(0, 2))
@@ -210,6 +211,12 @@ def test_unsure_pixels_in_the_holes_are_ignored(tmp_path: Path, portion: float, 
     assert isinstance(thresholds, dict)
     assert thresholds["road"] == round(road / 255, 3)
     assert thresholds["sky"] == round(np.ceil(255 * floor) / 255, 3)
+    shares, label_ids = _labelled(tmp_path, replace(_ALL, variant="all", portion=portion, min_confidence=floor))
+    expected[1, 2:] = 26
+    np.testing.assert_array_equal(label_ids, expected)
+    thresholds = shares["thresholds"]
+    assert isinstance(thresholds, dict)
+    assert (thresholds["car"], len(thresholds)) == (1.0 if portion < 1 else floor, 19)
 
 
 def test_what_another_prediction_denies_is_ignored(tmp_path: Path) -> None:

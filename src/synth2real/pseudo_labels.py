@@ -29,6 +29,7 @@ from synth2real.label_space import (
     TRAIN_LABELS,
     UNLABELED_ID,
     VEIS_LABELS,
+    Label,
     lookup_table,
 )
 
@@ -46,9 +47,10 @@ _LEVELS: Final = 256
 class PseudoLabelSettings:
     """The section ``self_training.labels`` of params.yaml."""
 
-    variant: Literal["fused", "background"]
-    """``fused``: detected instances, and the background classes in the holes. ``background``: the latter alone; all foreground is
-    ignored, so that the student learns it from the source only."""
+    variant: Literal["fused", "background", "all"]
+    """``fused``: detected instances, and the background classes in the holes, as in the paper. ``background``: the latter alone;
+    all foreground is ignored, so that the student learns it from the source only. ``all``: detected instances, and every class
+    in the holes, as self-training without a detector has it."""
     portion: float
     """Share of each class's pixels in the holes that is kept, the most confident first; 1 keeps all."""
     min_confidence: float
@@ -63,6 +65,11 @@ class PseudoLabelSettings:
             raise ValueError(f"min_confidence must be in [0, 1], found {self.min_confidence}")
         if not 0 <= self.border <= 100:
             raise ValueError(f"border must be in 0..100, found {self.border}")
+
+    @property
+    def hole_labels(self) -> tuple[Label, ...]:
+        """The classes that are kept in the holes."""
+        return TRAIN_LABELS if self.variant == "all" else _BACKGROUND_LABELS
 
     @property
     def needs_confidence(self) -> bool:
@@ -96,9 +103,9 @@ def pseudo_label(
         is_kept &= confidence >= thresholds[label_ids]
     if other is not None:
         is_kept &= other == label_ids
-    background = np.where(is_kept, _BACKGROUND_ONLY[label_ids], np.uint8(UNLABELED_ID))
-    foreground = label_ids if settings.variant == "fused" else np.uint8(UNLABELED_ID)
-    labelled = np.where(is_hole, background, foreground)
+    hole_ids = label_ids if settings.variant == "all" else _BACKGROUND_ONLY[label_ids]
+    pasted_ids = _BACKGROUND_ONLY[label_ids] if settings.variant == "background" else label_ids
+    labelled = np.where(is_hole, np.where(is_kept, hole_ids, np.uint8(UNLABELED_ID)), pasted_ids)
     if settings.border:
         labelled[near_edges(label_ids, settings.border)] = UNLABELED_ID
     return labelled
@@ -158,8 +165,8 @@ def pseudo_label_frames(
     Returns:
         ``frames``, ``kept`` (share of pixels, in %, that have one of the 19 classes), ``kept_holes`` (the same of the holes
         alone; None if there is none), ``classes`` (each class's share of the kept pixels, in %), ``kept_of_class`` (share of the
-        fused prediction's pixels of each class that are kept, in %; None if there is none) and ``thresholds`` (of each background
-        class, the lowest confidence in [0, 1] that is kept in the holes).
+        fused prediction's pixels of each class that are kept, in %; None if there is none) and ``thresholds`` (of each class that
+        is kept in the holes, the lowest confidence in [0, 1]).
 
     Raises:
         FrameError: If there is no training frame, the predictions are not of the same frames or not of the same model, or a file
@@ -185,7 +192,7 @@ def pseudo_label_frames(
     return {
         "frames": len(predictions),
         **_shares(counts),
-        "thresholds": {label.name: round(int(thresholds[label.label_id]) / (_LEVELS - 1), 3) for label in _BACKGROUND_LABELS},
+        "thresholds": {label.name: round(int(thresholds[label.label_id]) / (_LEVELS - 1), 3) for label in settings.hole_labels},
     }
 
 
