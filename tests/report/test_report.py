@@ -6,6 +6,7 @@ import io
 import json
 import re
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from synth2real.frames import Frame, FrameError, write_frames, write_image, writ
 from synth2real.label_space import LABEL_SPACES, PALETTE
 from synth2real.report.page import ReportSettings, ReportSources, write_report
 from synth2real.report.pictures import choose, colour_map, curves, photo
-from synth2real.report.tables import ReportError, ladder_position, read_comparable, read_gains, read_table, to_csv
+from synth2real.report.tables import ReportError, ladder_position, read_comparable, read_table, to_csv
 
 _SIZE = (24, 40)
 _MODELS = ("source_only", "adapted", "round-2", "round-10", "oracle")
@@ -30,8 +31,7 @@ _BOOTSTRAP = BootstrapSettings(samples=5, confidence=0.95, seed=1)
 _EVALUATION = EvaluationSettings(label_space="cityscapes19", split="val", boundary_tolerance=None, bootstrap=_BOOTSTRAP)
 
 
-@pytest.fixture
-def sources(tmp_path: Path) -> ReportSources:
+def _experiment(tmp_path: Path, seeds: tuple[int, ...]) -> ReportSources:
     rng = np.random.default_rng(0)
     frames = [Frame(f"frame_{index}<b>", "val" if index else "train", *_SIZE) for index in range(4)]
     labels = {frame: rng.choice([7, 11, 23, 26, 0], _SIZE).astype(np.uint8) for frame in frames}
@@ -40,24 +40,23 @@ def sources(tmp_path: Path) -> ReportSources:
         write_label(tmp_path / "annotations/labels" / f"{frame.frame_id}.png", labels[frame])
     for root in ("target", "annotations"):
         write_frames(tmp_path / root, frames)
-    for index, model in enumerate(_MODELS):
+    for seed, (index, model) in product(seeds, enumerate(_MODELS)):
         for kind, wrong in (("predictions", 0.5 - 0.1 * index), ("fused", 0.4 - 0.1 * index)):
             for frame in frames:
                 prediction = np.where(rng.random(_SIZE) < wrong, 7, labels[frame]).astype(np.uint8)
-                write_label(tmp_path / kind / model / "labels" / f"{frame.frame_id}.png", prediction)
-            write_frames(tmp_path / kind / model, frames)
-        evaluation = evaluate(
-            tmp_path / "annotations",
-            {"unfused": tmp_path / "predictions" / model} | ({"fused": tmp_path / "fused" / model} if model != "oracle" else {}),
-            _EVALUATION,
-            workers=1,
-        )
-        (tmp_path / "evaluation").mkdir(exist_ok=True)
-        (tmp_path / "evaluation" / f"{model}.json").write_text(json.dumps(evaluation.scores))
-        write_pixel_counts(tmp_path / "counts" / f"{model}.npz", evaluation.frame_ids, evaluation.pixels)
-    (tmp_path / "comparison.json").write_text(json.dumps(compare_ladder(tmp_path / "counts", _MODELS, _EVALUATION)))
-    (tmp_path / "curves").mkdir()
-    (tmp_path / "curves/segmenter_adapted.csv").write_text("step,loss,learning_rate\n10,2.5,0.01\n20,1.5,0.005\n")
+                write_label(tmp_path / kind / model / f"seed-{seed}/labels" / f"{frame.frame_id}.png", prediction)
+            write_frames(tmp_path / kind / model / f"seed-{seed}", frames)
+        roots = {"unfused": tmp_path / "predictions", "fused": tmp_path / "fused"}
+        predictions = {
+            kind: root / model / f"seed-{seed}" for kind, root in roots.items() if (kind, model) != ("fused", "oracle")
+        }
+        evaluation = evaluate(tmp_path / "annotations", predictions, _EVALUATION, workers=1)
+        (tmp_path / "evaluation" / model).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "evaluation" / model / f"seed-{seed}.json").write_text(json.dumps(evaluation.scores))
+        write_pixel_counts(tmp_path / "counts" / model / f"seed-{seed}.npz", evaluation.frame_ids, evaluation.pixels)
+    (tmp_path / "comparison.json").write_text(json.dumps(compare_ladder(tmp_path / "counts", _MODELS, seeds, _EVALUATION)))
+    (tmp_path / "curves/adapted").mkdir(parents=True)
+    (tmp_path / "curves/adapted/seed-1.csv").write_text("step,loss,learning_rate\n10,2.5,0.01\n20,1.5,0.005\n")
     (tmp_path / "curves/translator.csv").write_text("step,cycle\n10,2.5\n")
     (tmp_path / "data.json").write_text('{"source": {"frames": 3, "size": [24, 40]}, "all": {"a": {"x": 1}, "b": {"x": null}}}')
     (tmp_path / "rounds").mkdir()
@@ -75,6 +74,11 @@ def sources(tmp_path: Path) -> ReportSources:
         statistics={"Data": tmp_path / "data.json", "Rounds": tmp_path / "rounds"},
         grids={"Data": tmp_path / "grids"},
     )
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> ReportSources:
+    return _experiment(tmp_path, (1,))
 
 
 class _Page(HTMLParser):
@@ -112,14 +116,14 @@ def test_the_summary_follows_the_ladder(sources: ReportSources, tmp_path: Path) 
         *((model, fused) for model in _MODELS[:-1] for fused in ("no", "yes")),
         ("oracle", "no"),
     ]
-    scores = json.loads((sources.evaluations / "adapted.json").read_text())
+    scores = json.loads((sources.evaluations / "adapted/seed-1.json").read_text())
     adapted = rows[4]
     assert float(adapted["miou"]) == scores["fused"]["miou"]
     assert float(adapted["car"]) == scores["fused"]["iou"]["car"]
     assert [float(adapted[f"miou_{bound}"]) for bound in ("low", "high")] == scores["fused"]["miou_interval"]
     assert int(adapted["classes_present"]) == scores["fused"]["classes_present"]
     assert adapted["train"] == ""
-    assert list(adapted)[7:] == list(LABEL_SPACES["cityscapes19"].class_names)
+    assert list(adapted)[9:] == list(LABEL_SPACES["cityscapes19"].class_names)
 
 
 def test_the_page_is_whole_and_offline(sources: ReportSources, tmp_path: Path) -> None:
@@ -129,14 +133,14 @@ def test_the_page_is_whole_and_offline(sources: ReportSources, tmp_path: Path) -
     assert all(link.startswith("data:") for link in page.links)
     assert not re.search(r"https?://|@import|url\((?!data:)", text)
     fused_and_unfused = 2 * (len(_MODELS) - 1) + 1
-    assert len(page.pictures) == 2 * (2 + fused_and_unfused) + 3 + 2  # of two frames; three curves; the grids
+    assert len(page.pictures) == 1 + 2 * (2 + fused_and_unfused) + 3 + 2  # the ladder; of two frames; three curves; the grids
     for uri in page.pictures:
         assert base64.b64decode(uri.split(",", 1)[1], validate=True)
     assert "frame_1&lt;b&gt;" in text
     assert "<b>_" not in text
-    for row in read_table(sources.evaluations).rows:
+    for row in read_table(sources.evaluations, sources.comparison).rows:
         assert f"{row.miou:.2f}" in text
-    gains = read_gains(sources.comparison)
+    gains = read_table(sources.evaluations, sources.comparison).gains
     assert [gain.step for gain in gains[:3]] == ["adapted", "adapted", "round-2"]
     assert sum(gain.over == "unfused" for gain in gains) == len(_MODELS) - 1
     assert all(gain.miou > 0 and f"{gain.miou:+.2f}" in text for gain in gains)
@@ -182,22 +186,50 @@ def test_frames_are_spread_evenly(count: int, expected: list[int]) -> None:
 
 
 def test_the_ladder_sorts_rounds_by_number() -> None:
-    names = ["oracle", "round-10", "extra", "adapted", "round-2", "source_only"]
-    assert sorted(names, key=ladder_position) == ["source_only", "adapted", "round-2", "round-10", "extra", "oracle"]
+    names = ["oracle", "round-10", "extra", "adapted/seed-10", "adapted/seed-2", "round-2", "source_only"]
+    expected = ["source_only", "adapted/seed-2", "adapted/seed-10", "round-2", "round-10", "extra", "oracle"]
+    assert sorted(names, key=ladder_position) == expected
 
 
 def _change(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-def test_evaluations_that_cannot_be_compared_are_refused(sources: ReportSources) -> None:
-    _change(sources.evaluations / "round-2.json", frames=99)
-    with pytest.raises(ReportError, match=r"round-2\.json: .*99.*source_only\.json.* cannot be compared"):
-        read_table(sources.evaluations)
-    for path in sources.evaluations.iterdir():
-        _change(path, label_space="coco")
+def test_scores_of_several_seeds_are_means_with_their_spread(tmp_path: Path) -> None:
+    sources = _experiment(tmp_path, (1, 3))
+    summary, page = _write(sources, tmp_path)
+    scores = [json.loads((sources.evaluations / f"adapted/seed-{seed}.json").read_text())["fused"] for seed in (1, 3)]
+    row = next(row for row in csv.DictReader(io.StringIO(summary)) if (row["model"], row["fused"]) == ("adapted", "yes"))
+    mious = [score["miou"] for score in scores]
+    assert row["seeds"] == "2"
+    assert float(row["miou"]) == pytest.approx(np.mean(mious), abs=0.01)
+    assert float(row["miou_sd"]) == pytest.approx(np.std(mious, ddof=1), abs=0.01)
+    assert float(row["car"]) == pytest.approx(np.mean([score["iou"]["car"] for score in scores]), abs=0.01)
+    assert "2 trainings, with the seeds 1, 3" in page
+
+
+def test_the_gap_to_the_oracle_is_shown_where_there_is_one(sources: ReportSources, tmp_path: Path) -> None:
+    table = read_table(sources.evaluations, sources.comparison)
+    closed = {row.model: row.gap_closed for row in table.rows if not row.is_fused}
+    assert closed["source_only"] == 0
+    assert closed["oracle"] == 100
+    assert 0 < (closed["adapted"] or 0) < (closed["round-10"] or 0) < 100
+    assert f"{closed['adapted']:.0f}%" in _write(sources, tmp_path)[1]
+    content = json.loads(sources.comparison.read_text())
+    for kinds in content["model"].values():
+        for item in kinds.values():
+            item["gap_closed"] = None
+    sources.comparison.write_text(json.dumps(content))
+    assert "gap closed" not in _write(sources, tmp_path)[1]
+
+
+def test_evaluations_that_were_not_compared_are_refused(sources: ReportSources) -> None:
+    _change(sources.evaluations / "round-2/seed-1.json", frames=99)
+    with pytest.raises(ReportError, match=r"round-2/seed-1\.json: scored with .*99.*comparison\.json with .*3"):
+        read_table(sources.evaluations, sources.comparison)
+    _change(sources.comparison, label_space="coco")
     with pytest.raises(ReportError, match="unknown label space 'coco'"):
-        read_table(sources.evaluations)
+        read_table(sources.evaluations, sources.comparison)
 
 
 def test_missing_and_damaged_files_are_named(sources: ReportSources, tmp_path: Path) -> None:
@@ -209,18 +241,17 @@ def test_missing_and_damaged_files_are_named(sources: ReportSources, tmp_path: P
     with pytest.raises(ReportError, match=r"data\.json: no such file"):
         _write(sources, tmp_path)
     path.write_text("{}")
-    (sources.predictions / "adapted/labels/frame_1<b>.png").unlink()
-    with pytest.raises(FrameError, match=r"adapted/labels/frame_1<b>\.png: no such file"):
+    (sources.predictions / "adapted/seed-1/labels/frame_1<b>.png").unlink()
+    with pytest.raises(FrameError, match=r"adapted/seed-1/labels/frame_1<b>\.png: no such file"):
         _write(sources, tmp_path)
-    (sources.evaluations / "adapted.json").write_text('{"label_space": "cityscapes19"}')
-    with pytest.raises(ReportError, match=r"adapted\.json: expected an evaluation's scores"):
+    (sources.evaluations / "adapted/seed-1.json").write_text('{"label_space": "cityscapes19"}')
+    with pytest.raises(ReportError, match=r"adapted/seed-1\.json: expected an evaluation's scores, found none at 'split'"):
         _write(sources, tmp_path)
-    sources.comparison.write_text('{"step": {}}')
-    with pytest.raises(ReportError, match=r"comparison\.json: expected comparisons, found none at 'fusion'"):
-        read_gains(sources.comparison)
-    for evaluation in sources.evaluations.iterdir():
-        evaluation.unlink()
-    with pytest.raises(ReportError, match="no evaluation"):
+    (sources.evaluations / "adapted/seed-1.json").unlink()
+    with pytest.raises(ReportError, match=r"adapted/seed-1\.json: no such file"):
+        _write(sources, tmp_path)
+    _change(sources.comparison, step=None)
+    with pytest.raises(ReportError, match=r"comparison\.json: expected comparisons"):
         _write(sources, tmp_path)
     assert not (tmp_path / "summary.csv").exists()
 
@@ -248,7 +279,7 @@ def test_damaged_curves_are_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_run_without_curves_is_refused(sources: ReportSources, tmp_path: Path) -> None:
-    for path in sources.curves.iterdir():
+    for path in sources.curves.rglob("*.csv"):
         path.unlink()
     with pytest.raises(ReportError, match="no curve"):
         _write(sources, tmp_path)
@@ -261,5 +292,5 @@ def test_settings_have_ranges(values: dict[str, int]) -> None:
 
 
 def test_the_csv_is_empty_where_there_is_no_score(sources: ReportSources) -> None:
-    line = to_csv(read_table(sources.evaluations)).splitlines()[1]
-    assert re.fullmatch(r"majority,no,[\d.]+" + "," * 23, line)
+    line = to_csv(read_table(sources.evaluations, sources.comparison)).splitlines()[1]
+    assert re.fullmatch(r"majority,no,0,[\d.]+" + "," * 24, line)

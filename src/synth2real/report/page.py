@@ -17,9 +17,9 @@ from synth2real.report.tables import (
     best_per_class,
     ladder_position,
     read_comparable,
-    read_gains,
     read_json,
     read_table,
+    runs,
     to_csv,
 )
 from synth2real.report.template import PAGE
@@ -46,7 +46,7 @@ class ReportSources:
     """Where the results of an experiment are."""
 
     evaluations: Path
-    """Folder of ``<model>.json``."""
+    """Folder of ``<model>/seed-<n>.json``."""
     comparison: Path
     """JSON file of what each step gains."""
     target: Path
@@ -54,11 +54,11 @@ class ReportSources:
     annotations: Path
     """Frame set with annotated labels."""
     predictions: Path
-    """Folder of frame sets, one a model."""
+    """Folder of frame sets, ``<model>/seed-<n>``."""
     fused: Path
-    """Folder of fused frame sets, one a model."""
+    """Folder of fused frame sets, likewise."""
     curves: Path
-    """Folder of the trainings' CSV files."""
+    """Folder of the trainings' CSV files: ``<training>.csv`` and ``<model>/seed-<n>.csv``."""
     statistics: Mapping[str, Path]
     """Title and JSON file of each further section, or a folder of such files; shown as they are."""
     grids: Mapping[str, Path]
@@ -79,15 +79,14 @@ def write_report(sources: ReportSources, params: Mapping[str, Any], settings: Re
         ReportError: If a metric or a curve is missing or damaged, or the models were not scored on the same frames.
         FrameError: If a frame or a prediction is missing or damaged.
     """
-    table = read_table(sources.evaluations)
-    curve_paths = sorted(sources.curves.glob("*.csv"))
+    table = read_table(sources.evaluations, sources.comparison)
+    curve_paths = runs(sources.curves, "csv")
     if not curve_paths:
         raise ReportError(f"{sources.curves}: no curve <training>.csv there. Train first (dvc repro).")
     page = _page(
         table,
-        gains=read_gains(sources.comparison),
         pictures=_pictures(sources, table, settings),
-        curves=[(path.stem, pictures.curves(path)) for path in sorted(curve_paths, key=_training_position)],
+        curves=[(name, pictures.curves(path)) for name, path in sorted(curve_paths.items(), key=lambda run: "/" in run[0])],
         statistics=[
             (title, _statistics(path), _grids(sources.grids[title]) if title in sources.grids else {})
             for title, path in sources.statistics.items()
@@ -108,8 +107,11 @@ def _page(table: Table, **parts: Any) -> str:
         table=table,
         models=models,
         majority=MAJORITY,
+        has_seeds=len(table.seeds) > 1,
+        has_oracle=any(row.gap_closed is not None for row in models),
         reference=reference[0] if reference else None,
         best_miou=max((row.miou for row in models if row.model != "oracle"), default=None),
+        ladder=pictures.ladder(models) if models else None,
         best=best_per_class(models, space.class_names),
         classes=[(name, "rgb({} {} {})".format(*colour)) for name, colour in zip(space.class_names, space.colours, strict=True)],
         **parts,
@@ -122,7 +124,7 @@ def _pictures(sources: ReportSources, table: Table, settings: ReportSettings) ->
     sets = [("annotation", read_frames(sources.annotations))]
     for row in table.rows:
         if row.model != MAJORITY:
-            root = (sources.fused if row.is_fused else sources.predictions) / row.model
+            root = _first_seed((sources.fused if row.is_fused else sources.predictions) / row.model)
             sets.append((_words(row.model) + (", fused" if row.is_fused else ""), read_frames(root)))
     images = {frame.frame_id: frame for frame in target.frames}
     chosen = pictures.choose(sets[0][1].split(table.split).frames, settings.frames)
@@ -138,6 +140,10 @@ def _pictures(sources: ReportSources, table: Table, settings: ReportSettings) ->
         }
         for frame in chosen
     ]
+
+
+def _first_seed(folder: Path) -> Path:
+    return min(folder.glob("seed-*"), key=lambda path: ladder_position(f"{folder.name}/{path.name}"), default=folder / "seed-1")
 
 
 def _statistics(path: Path) -> Any:
@@ -156,14 +162,8 @@ def _grids(folder: Path) -> dict[str, str]:
     return {path.stem: pictures.photo(read_image(path), 2048) for path in paths}
 
 
-def _training_position(path: Path) -> tuple[int, int, str]:
-    """Translator and detector first, then the segmenters in the ladder's order."""
-    kind, _, model = path.stem.partition("_")
-    return ladder_position(model) if kind == "segmenter" else (-1, 0, path.stem)
-
-
 def _words(name: object) -> str:
-    return str(name).replace("_", " ").replace("round-", "round ")
+    return str(name).replace("_", " ").replace("round-", "round ").replace("/seed-", ", seed ")
 
 
 def _cells_of(node: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

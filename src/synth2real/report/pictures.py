@@ -17,7 +17,7 @@ from PIL import Image
 
 from synth2real.frames import Frame
 from synth2real.label_space import IGNORE_INDEX, LabelSpace
-from synth2real.report.tables import ReportError
+from synth2real.report.tables import ReportError, Row
 
 _PANEL = (2.9, 2.0)
 """Width and height of a curve, in inches."""
@@ -60,6 +60,41 @@ def _shrunk(pixels: np.ndarray, height: int, interpolation: int) -> np.ndarray:
     return cv2.resize(pixels, (width, height), interpolation=interpolation)
 
 
+def ladder(rows: Sequence[Row]) -> str:
+    """Each model's mIoU as SVG: the mean, its interval over frames, every seed, and the way from the first model to the oracle.
+
+    Args:
+        rows: The models' rows, without the baseline; unfused and fused.
+    """
+    models = list(dict.fromkeys(row.model for row in rows))
+    with mpl.rc_context(_style("ladder")):
+        figure = Figure(figsize=(8.2, 0.7 + 0.42 * len(models)), layout="constrained")
+        axes = figure.add_subplot()
+        bounds = {row.model: row.miou for row in rows if row.model in (models[0], "oracle") and not row.is_fused}
+        for value in bounds.values():
+            axes.axvline(value, color="#8a94a0", linewidth=1, linestyle=":")
+        for row in rows:
+            height = models.index(row.model) + (0.16 if row.is_fused else -0.16)
+            colour = "#1f5f99" if row.is_fused else "#7f8fa0"
+            if row.miou_interval:
+                axes.plot(row.miou_interval, (height, height), color=colour, linewidth=1.2)
+            axes.plot(row.miou_seeds, [height] * len(row.miou_seeds), "|", color=colour, markersize=6)
+            label = None if row.model != models[0] else "fused" if row.is_fused else "alone"
+            axes.plot(row.miou, height, "o", color=colour, markersize=5, label=label)
+            if row.gap_closed is not None and row.model not in bounds:
+                right = row.miou_interval[1] if row.miou_interval else row.miou
+                axes.annotate(
+                    f"{row.gap_closed:.0f}%", (right, height), (5, 0), textcoords="offset points", va="center", fontsize=7
+                )
+        axes.set_yticks(range(len(models)), [model.replace("_", " ") for model in models])
+        axes.set_ylim(len(models) - 0.5, -0.5)
+        axes.set_xlabel("mIoU (%)")
+        axes.grid(color="#e3e6ea", linewidth=0.6, axis="x")
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.legend(frameon=False, loc="best")
+        return _svg(figure)
+
+
 def curves(path: Path) -> dict[str, str]:
     """The columns of a training's CSV file over its ``step``, as one SVG each, by their names.
 
@@ -77,8 +112,7 @@ def curves(path: Path) -> dict[str, str]:
 
 
 def _curve(name: str, steps: Float64[np.ndarray, " rows"], values: Float64[np.ndarray, " rows"]) -> str:
-    style: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 8}
-    with mpl.rc_context(style):
+    with mpl.rc_context(_style(name)):
         figure = Figure(figsize=_PANEL, layout="constrained")
         axes = figure.add_subplot()
         axes.plot(steps, values, color="#1f5f99", linewidth=1.4, marker="." if len(steps) < 20 else "")
@@ -87,6 +121,15 @@ def _curve(name: str, steps: Float64[np.ndarray, " rows"], values: Float64[np.nd
         axes.grid(color="#e3e6ea", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.02)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        return _svg(figure)
+
+
+def _style(name: str) -> dict[Any, Any]:
+    """Matplotlib's settings under which the same content gives the same bytes."""
+    return {"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 8}
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
     return data_uri("image/svg+xml", buffer.getvalue())

@@ -4,8 +4,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from synth2real.label_space import LABEL_SPACES
@@ -19,17 +20,23 @@ class ReportError(ValueError):
 
 
 class Row(NamedTuple):
-    """One prediction's scores, in %; None where a class is neither annotated nor predicted."""
+    """One model's scores over its seeds, in %; None where a class is neither annotated nor predicted."""
 
     model: str
     is_fused: bool
     miou: float
+    """Mean over the seeds, as all other scores."""
+    miou_seeds: tuple[float, ...]
+    """Of each seed; empty for the baseline, for which the five fields below are None too."""
+    miou_sd: float | None
+    """Standard deviation over the seeds; None for a single one."""
     miou_interval: tuple[float, float] | None
-    """Bounds of the bootstrap over frames; None for the baseline."""
+    """Bounds of the mean by the bootstrap over frames."""
     classes_present: int | None
-    """How many classes the mean is over; None for the baseline."""
+    """How many classes the mean is over."""
+    gap_closed: float | None
+    """Share of the way from the ladder's first model to the oracle; None without an oracle."""
     pixel_accuracy: float | None
-    """None for the baseline."""
     iou: Mapping[str, float | None]
     """By class name; empty for the baseline."""
 
@@ -43,6 +50,8 @@ class Gain(NamedTuple):
     is_fused: bool
     """Whether both are fused."""
     miou: float
+    miou_sd: float | None
+    """Standard deviation over the seeds; None for a single one."""
     miou_interval: tuple[float, float]
     classes_gained: int
     """Classes whose gain of IoU is above zero throughout its interval."""
@@ -50,14 +59,17 @@ class Gain(NamedTuple):
 
 
 class Table(NamedTuple):
-    """All rows of an experiment, which share label space, split and frames."""
+    """All rows of an experiment, which share label space, split, frames and seeds."""
 
     label_space: str
     split: str
     frames: int
+    seeds: tuple[int, ...]
     majority_class: str
     """What the baseline predicts everywhere."""
     rows: tuple[Row, ...]
+    gains: tuple[Gain, ...]
+    """The ladder's steps in order, then fusion's."""
 
 
 def read_json(path: Path) -> Any:
@@ -80,8 +92,7 @@ def read_comparable(folder: Path) -> dict[str, Any]:
     Raises:
         ReportError: If one is damaged, or was measured by another ``protocol`` than the first that names one.
     """
-    paths = sorted(folder.glob("*.json"), key=lambda path: ladder_position(path.stem))
-    contents = {path: read_json(path) for path in paths}
+    contents = {path: read_json(path) for path in runs(folder, "json").values()}
     protocols = {path: content["protocol"] for path, content in contents.items() if "protocol" in content}
     for path, protocol in protocols.items():
         first, expected = next(iter(protocols.items()))
@@ -92,95 +103,123 @@ def read_comparable(folder: Path) -> dict[str, Any]:
                 f"{path}: measured by another protocol than {first}, so their scores cannot be compared: {of_this}, not "
                 f"{of_first}. Score both again (dvc repro), or delete the one that is left of an earlier run."
             )
-    return {path.stem: content for path, content in contents.items()}
+    return {name: contents[path] for name, path in runs(folder, "json").items()}
 
 
-def ladder_position(model: str) -> tuple[int, int, str]:
-    """Sorts models as the method builds on them: source_only, controls, adapted, round-1, round-2, ..., others, oracle."""
+def runs(folder: Path, suffix: str) -> dict[str, Path]:
+    """Files of a folder by name, in the ladder's order: ``<name>.<suffix>``, and ``<model>/seed-<n>.<suffix>``."""
+    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob(f"*.{suffix}")}
+    return {name: found[name] for name in sorted(found, key=ladder_position)}
+
+
+def ladder_position(run: str) -> tuple[int, int, str, int]:
+    """Sorts models as the method builds on them: source_only, controls, adapted, round-1, round-2, ..., others, oracle.
+
+    Args:
+        run: A model's name, or with its seed, such as ``adapted/seed-2``.
+    """
+    model, _, seed = run.partition("/seed-")
+    number = int(seed) if seed.isdecimal() else 0
     if match := re.fullmatch(r"round-(\d+)", model):
-        return (3, int(match[1]), model)
-    places = {"source_only": 0, "colour_statistics": 1, "fda": 1, "adapted": 2, "oracle": 5}
-    return (places.get(model, 4), 0, model)
+        return (3, int(match[1]), model, number)
+    places = {"source_only": 0, "source_only_target_bn": 1, "colour_statistics": 1, "fda": 1, "adapted": 2, "oracle": 5}
+    return (places.get(model, 4), 0, model, number)
 
 
-def read_table(folder: Path) -> Table:
-    """Reads ``<model>.json`` of all models, as :func:`synth2real.evaluation.evaluate` gives them.
+def read_table(evaluations: Path, comparison: Path) -> Table:
+    """Reads what was evaluated and compared.
 
     The baseline comes first, then each model in the ladder's order, unfused before fused.
 
+    Args:
+        evaluations: Folder of ``<model>/seed-<n>.json``, as :func:`synth2real.evaluation.evaluate.evaluate` gives them.
+        comparison: JSON file of :func:`synth2real.evaluation.comparison.compare_ladder`, which says which models and seeds.
+
     Raises:
-        ReportError: If there is none, or one is damaged or was scored on other frames or in another label space than the first.
+        ReportError: If a file is missing or damaged, or was scored on other frames or in another label space than the comparison.
     """
-    paths = sorted(folder.glob("*.json"), key=lambda path: ladder_position(path.stem))
-    if not paths:
-        raise ReportError(f"{folder}: no evaluation <model>.json there. Run dvc repro evaluate.")
-    evaluations = {path: _read_evaluation(path) for path in paths}
-    first = evaluations[paths[0]]
-    for path, other in evaluations.items():
-        if other[:-1] != first[:-1]:
-            raise ReportError(
-                f"{path}: label space, split, frames and most frequent class are {other[:-1]}, in {paths[0]} {first[:-1]}; "
-                "such scores cannot be compared. Evaluate all models again."
+    compared = read_json(comparison)
+    try:
+        protocol = {key: compared[key] for key in ("label_space", "split", "frames")}
+        seeds, kinds, gains = compared["seeds"], compared["model"], tuple(_gains(compared))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ReportError(f"{comparison}: expected comparisons, found none at {error}. Run dvc repro compare.") from None
+    if protocol["label_space"] not in LABEL_SPACES:
+        raise ReportError(f"{comparison}: unknown label space {protocol['label_space']!r}; there are {', '.join(LABEL_SPACES)}.")
+    rows: list[Row] = []
+    majority: dict[str, Any] = {}
+    for model, of_kind in kinds.items():
+        scores = [_read_evaluation(evaluations / model / f"seed-{seed}.json", protocol, comparison) for seed in seeds]
+        majority = scores[0][MAJORITY]
+        for kind, summary in of_kind.items():
+            of_seeds = [score[kind] for score in scores]
+            rows.append(
+                Row(
+                    model,
+                    kind == "fused",
+                    summary["miou"],
+                    tuple(summary["miou_seeds"]),
+                    summary["miou_sd"],
+                    tuple(summary["miou_interval"]),
+                    summary["classes_present"],
+                    summary["gap_closed"],
+                    _mean(score["pixel_accuracy"] for score in of_seeds),
+                    {name: _mean(score["iou"][name] for score in of_seeds) for name in of_seeds[0]["iou"]},
+                )
             )
-    baseline, *_ = first.rows
-    return first._replace(rows=(baseline, *(row for table in evaluations.values() for row in table.rows[1:])))
+    baseline = Row(MAJORITY, False, majority["miou"], (), None, None, None, None, None, {})
+    return Table(**protocol, seeds=tuple(seeds), majority_class=majority["class"], rows=(baseline, *rows), gains=gains)
 
 
-def _read_evaluation(path: Path) -> Table:
-    """One model's table: the baseline, then its predictions."""
+def _mean(values: Iterable[float | None]) -> float | None:
+    """The mean of those that are not None, to two digits; None where all are."""
+    known = [value for value in values if value is not None]
+    return round(fmean(known), 2) if known else None
+
+
+def _read_evaluation(path: Path, protocol: Mapping[str, Any], comparison: Path) -> Any:
+    """One model's scores with one seed."""
     scores = read_json(path)
     try:
-        rows = [Row(MAJORITY, False, scores[MAJORITY]["miou"], None, None, None, {})]
-        for name in ("unfused", "fused"):
-            if name in scores:
-                item = scores[name]
-                interval = tuple(item["miou_interval"])
-                rest = (item[key] for key in ("classes_present", "pixel_accuracy", "iou"))
-                rows.append(Row(path.stem, name == "fused", item["miou"], interval, *rest))
-        table = Table(scores["label_space"], scores["split"], scores["frames"], scores[MAJORITY]["class"], tuple(rows))
-    except (KeyError, TypeError) as error:
+        found = {key: scores[key] for key in protocol}
+        for kind in scores.keys() & {"unfused", "fused"}:
+            _ = scores[kind]["pixel_accuracy"], scores[kind]["iou"], scores[MAJORITY]["miou"], scores[MAJORITY]["class"]
+    except (KeyError, TypeError, AttributeError) as error:
         raise ReportError(f"{path}: expected an evaluation's scores, found none at {error}. Evaluate again.") from None
-    if table.label_space not in LABEL_SPACES:
-        raise ReportError(f"{path}: unknown label space {table.label_space!r}; there are {', '.join(LABEL_SPACES)}.")
-    return table
+    if found != protocol:
+        raise ReportError(f"{path}: scored with {found}, but {comparison} with {dict(protocol)}. Evaluate and compare again.")
+    return scores
 
 
-def read_gains(path: Path) -> list[Gain]:
-    """Reads the comparisons of :func:`synth2real.evaluation.comparison.compare_ladder`: the steps in order, then fusion.
-
-    Raises:
-        ReportError: If the file is missing or damaged.
-    """
-    content = read_json(path)
-    try:
-        steps = [
-            _gain(model, step["over"], kind == "fused", step[kind])
-            for model, step in content["step"].items()
-            for kind in ("unfused", "fused")
-            if kind in step
-        ]
-        return steps + [_gain(f"{model}, fused", "unfused", False, gain) for model, gain in content["fusion"].items()]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ReportError(f"{path}: expected comparisons, found none at {error}. Run dvc repro compare.") from None
+def _gains(compared: Mapping[str, Any]) -> Iterator[Gain]:
+    for model, step in compared["step"].items():
+        for kind in ("unfused", "fused"):
+            if kind in step:
+                yield _gain(model, step["over"], kind == "fused", step[kind])
+    for model, gain in compared["fusion"].items():
+        yield _gain(f"{model}, fused", "unfused", False, gain)
 
 
 def _gain(step: str, over: str, is_fused: bool, gain: Mapping[str, Any]) -> Gain:
     low, high = gain["miou_interval"]
-    return Gain(step, over, is_fused, gain["miou"], (low, high), gain["classes_gained"], gain["classes_lost"])
+    return Gain(step, over, is_fused, gain["miou"], gain["miou_sd"], (low, high), gain["classes_gained"], gain["classes_lost"])
 
 
 def to_csv(table: Table) -> str:
     """The table as CSV, in %; empty where None.
 
-    Columns: model, fused (yes or no), miou with its interval's bounds miou_low and miou_high, classes_present, pixel_accuracy,
-    and the IoU of each class.
+    Columns: model, fused (yes or no), the number of seeds, miou as their mean with its standard deviation over them and its
+    interval's bounds miou_low and miou_high, classes_present, pixel_accuracy, and the IoU of each class.
     """
     classes = LABEL_SPACES[table.label_space].class_names
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("model", "fused", "miou", "miou_low", "miou_high", "classes_present", "pixel_accuracy", *classes))
+    writer.writerow(
+        ("model", "fused", "seeds", "miou", "miou_sd", "miou_low", "miou_high", "classes_present", "pixel_accuracy", *classes)
+    )
     for row in table.rows:
-        scores = (row.miou, *(row.miou_interval or (None, None)), row.classes_present, row.pixel_accuracy)
+        interval = row.miou_interval or (None, None)
+        scores = (len(row.miou_seeds), row.miou, row.miou_sd, *interval, row.classes_present, row.pixel_accuracy)
         writer.writerow((row.model, "yes" if row.is_fused else "no", *scores, *(row.iou.get(name) for name in classes)))
     return buffer.getvalue()
 

@@ -100,35 +100,49 @@ Intersection over union and pixel accuracy in %. No model but the oracle, where 
 
 <h2>Summary</h2>
 <div class="scroll"><table class="wide">
-<thead><tr><th>Model</th><th class="left">Fusion</th><th>mIoU</th><th>interval</th><th>classes</th><th class="bars"></th>
-<th>over source only</th><th>Pixel accuracy</th></tr></thead>
+<thead><tr><th>Model</th><th class="left">Fusion</th><th>mIoU</th>{% if has_seeds %}<th>sd</th>{% endif %}
+<th>interval</th><th>classes</th><th class="bars"></th>
+<th>over source only</th>{% if has_oracle %}<th>gap closed</th>{% endif %}<th>Pixel accuracy</th></tr></thead>
 <tbody>
 {% for row in table.rows %}
 <tr{% if row.model == majority %} class="quiet"{% endif %}>
 <td>{{ "always “" ~ table.majority_class ~ "”" if row.model == majority else words(row.model) }}</td>
 <td class="left">{{ "–" if row.model == majority else ("fused" if row.is_fused else "no") }}</td>
 <td{% if row.miou == best_miou and row.model != "oracle" %} class="best"{% endif %}>{{ number(row.miou) }}</td>
+{% if has_seeds %}<td>{{ number(row.miou_sd) }}</td>{% endif %}
 <td>{{ interval(row.miou_interval) }}</td>
 <td>{{ "–" if row.classes_present is none else row.classes_present }}</td>
 <td class="bars"><span class="bar" style="width: {{ row.miou }}%{{ "; opacity: 0.45" if not row.is_fused }}"></span></td>
 <td>{% if reference is not none and row.model != majority %}{{ "%+.2f" % (row.miou - reference) }}{% else %}–{% endif %}</td>
+{% if has_oracle %}<td>{{ "–" if row.gap_closed is none else "%.0f%%" % row.gap_closed }}</td>{% endif %}
 <td>{{ number(row.pixel_accuracy) }}</td>
 </tr>
 {% endfor %}
 </tbody></table></div>
 <p>The first row is the baseline that needs no model: the constant prediction that scores best. <i>Fused</i>: detected objects are
-pasted over the model's prediction. <i>Classes</i>: those that are annotated or predicted; the mean is over them.</p>
+pasted over the model's prediction. <i>Interval</i>: of resampled frames. <i>Classes</i>: those that are annotated or predicted;
+the mean is over them.
+{% if has_seeds %}Every score is the mean of {{ table.seeds | length }} trainings, with the seeds {{ table.seeds | join(", ") }};
+<i>sd</i> is their standard deviation.{% endif %}
+{% if has_oracle %}<i>Gap closed</i>: share of the way from the first model to the oracle, which learnt from the target's
+labels.{% endif %}</p>
+{% if ladder %}
+<img class="plot" src="{{ ladder }}" alt="mIoU of each model">
+<p>Dots: means; lines: intervals over frames; strokes: single trainings; dotted: the first model
+{{- " and the oracle, with the share of the gap closed" if has_oracle }}.</p>
+{% endif %}
 
-{% if gains %}
+{% if table.gains %}
 <h2>Gains</h2>
 <div class="scroll"><table>
-<thead><tr><th>Step</th><th class="left">over</th><th class="left">Fusion</th><th>mIoU</th><th>interval</th>
-<th>classes gained</th><th>classes lost</th></tr></thead>
+<thead><tr><th>Step</th><th class="left">over</th><th class="left">Fusion</th><th>mIoU</th>
+{% if has_seeds %}<th>sd</th>{% endif %}<th>interval</th><th>classes gained</th><th>classes lost</th></tr></thead>
 <tbody>
-{% for gain in gains %}
+{% for gain in table.gains %}
 <tr><td>{{ words(gain.step) }}</td><td class="left">{{ words(gain.over) }}</td>
 <td class="left">{{ "both" if gain.is_fused else "–" }}</td>
 <td{% if gain.miou_interval[0] > 0 or gain.miou_interval[1] < 0 %} class="best"{% endif %}>{{ "%+.2f" % gain.miou }}</td>
+{% if has_seeds %}<td>{{ number(gain.miou_sd) }}</td>{% endif %}
 <td>{{ interval(gain.miou_interval) }}</td><td>{{ gain.classes_gained }}</td><td>{{ gain.classes_lost }}</td></tr>
 {% endfor %}
 </tbody></table></div>

@@ -217,8 +217,8 @@ def _name(path: str) -> str:
     return path.removeprefix("metrics/").rsplit(".", 1)[0]
 
 
-def _position(path: str) -> tuple[str, tuple[int, int, str]]:
-    folder, _, name = _name(path).rpartition("/")
+def _position(path: str) -> tuple[str, tuple[int, int, str, int]]:
+    folder, _, name = _name(path).partition("/")
     return (folder, ladder_position(name))
 
 
