@@ -11,11 +11,11 @@ from synth2real.params import read_section, run
 
 
 def main(annotations: Path, semantics: Path, out: Path, counts: Path, fused: Path | None = None) -> None:
-    """Writes IoU, iIoU, pixel accuracy and boundary F-score with intervals as JSON, and each frame's confusion matrix.
+    """Writes IoU, iIoU, boundary F-score and calibration with intervals as JSON, and each frame's confusion matrix.
 
     Args:
         annotations: Frame set with the target's annotated label ids.
-        semantics: Frame set with predicted label ids.
+        semantics: Frame set with predicted label ids, and maybe confidences.
         out: JSON file with the scores, in %.
         counts: NPZ file with the pixels of each annotated and predicted label id, frame by frame.
         fused: Frame set with fused label ids of the same frames.

@@ -8,10 +8,11 @@ import pytest
 
 from synth2real.confusion import FrameCounts, count_frame
 from synth2real.evaluation.boundaries import boundary_f
+from synth2real.evaluation.calibration import count_confidences, summarise_calibration
 from synth2real.evaluation.evaluate import EvaluationSettings, evaluate
 from synth2real.evaluation.resampling import BootstrapSettings
 from synth2real.evaluation.scores import majority, summarise
-from synth2real.frames import Frame, FrameError, write_frames, write_instances, write_label, write_png
+from synth2real.frames import Frame, FrameError, write_confidence, write_frames, write_instances, write_label, write_png
 from synth2real.label_space import LABEL_SPACES, NUM_LABEL_IDS
 
 _CITYSCAPES19 = LABEL_SPACES["cityscapes19"]
@@ -97,6 +98,23 @@ def test_instances_are_weighted_where_they_are_annotated(tmp_path: Path) -> None
     assert 0 < scores["miiou"] < 100
     (annotations / "instances/b.png").unlink()
     with pytest.raises(FrameError, match=r"instances/b\.png: no such file, nor for 0 more of the 2 frames to score"):
+        evaluate(annotations, {"unfused": predictions}, _SETTINGS, workers=1)
+
+
+def test_confidences_are_scored_where_there_are_any(tmp_path: Path) -> None:
+    annotations, predictions = _frame_sets(tmp_path)
+    rng = np.random.default_rng(0)
+    confidences = [rng.integers(0, 256, (24, 32)).astype(np.uint8) for _ in range(2)]
+    for name, confidence in zip("ab", confidences, strict=True):
+        write_confidence(predictions / f"confidences/{name}.png", confidence)
+    scores = evaluate(annotations, {"unfused": predictions, "fused": annotations}, _SETTINGS, workers=2).scores
+    counts = [count_confidences(*_maps(index), confidence, _CITYSCAPES19) for index, confidence in enumerate(confidences)]
+    expected = summarise_calibration(np.sum(counts, axis=0))
+    assert expected.items() <= scores["unfused"].items()
+    assert expected["ece"] > 0
+    assert scores["fused"].keys() == scores["unfused"].keys() - expected.keys()
+    (predictions / "confidences/b.png").unlink()
+    with pytest.raises(FrameError, match=r"confidences/b\.png: no such file, .* the others have confidences\. Predict again"):
         evaluate(annotations, {"unfused": predictions}, _SETTINGS, workers=1)
 
 

@@ -1,16 +1,17 @@
 """Scores predictions of annotated frames: streaming, over processes, each file decoded once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Float64, Int32, Int64
 
 from synth2real.confusion import FrameCounts, confusion_matrix, count_frame, mean_of_present
 from synth2real.evaluation.boundaries import boundary_f
+from synth2real.evaluation.calibration import count_confidences, summarise_calibration
 from synth2real.evaluation.resampling import BootstrapSettings, frame_weights, interval, resampled_scores
 from synth2real.evaluation.scores import by_name, majority, percent, summarise
 from synth2real.frames import Frame, FrameError, FrameSet, map_frames, read_frames
@@ -51,6 +52,7 @@ class _Measured(NamedTuple):
 
     counts: FrameCounts
     boundary: Float64[np.ndarray, " classes"] | None
+    confidences: Int64[np.ndarray, "2 256"] | None
 
 
 def evaluate(annotations: Path, predictions: Mapping[str, Path], settings: EvaluationSettings, *, workers: int) -> Evaluation:
@@ -59,8 +61,9 @@ def evaluate(annotations: Path, predictions: Mapping[str, Path], settings: Evalu
     A prediction's scores are those of :func:`synth2real.evaluation.scores.summarise` (instance-weighted ones where the frames
     have annotated instances); ``boundary_f`` (the mean over frames of the mean over a frame's classes, Csurka et al. 2013), the
     number ``boundary_classes_present`` of classes that have an outline at all, and ``boundary_f_classes`` (the mean over the
-    frames where the class has an outline); and the bootstrap's bounds ``miou_interval``, ``pixel_accuracy_interval`` and
-    ``iou_interval``. All in %, to two decimals; None for what has no score.
+    frames where the class has an outline); for predictions with ``confidences/`` their calibration, see
+    :func:`synth2real.evaluation.calibration.summarise_calibration`; and the bootstrap's bounds ``miou_interval``,
+    ``pixel_accuracy_interval`` and ``iou_interval``. All in %, to two decimals; None for what has no score.
 
     Args:
         annotations: Frame set with annotated ``labels/``, and maybe ``instances/``.
@@ -70,7 +73,7 @@ def evaluate(annotations: Path, predictions: Mapping[str, Path], settings: Evalu
 
     Raises:
         FrameError: If a frame has no prediction or one of another size, a file is damaged, some but not all frames have
-            instances, or nothing is annotated.
+            instances or confidences, or nothing is annotated.
     """
     space = LABEL_SPACES[settings.label_space]
     annotated = read_frames(annotations).split(settings.split)
@@ -78,8 +81,9 @@ def evaluate(annotations: Path, predictions: Mapping[str, Path], settings: Evalu
     work = partial(
         _measure_frame,
         annotated=annotated,
-        has_instances=_have_instances(annotated),
+        has_instances=_have_all(annotated.frames, annotated.instances_path, "instance ids. Prepare that data set"),
         predicted=predicted,
+        has_confidence=[_have_all(annotated.frames, item.confidence_path, "confidences. Predict") for item in predicted],
         space=space,
         boundary_tolerance=settings.boundary_tolerance,
     )
@@ -117,12 +121,13 @@ def _matching(annotated: FrameSet, predicted: FrameSet) -> FrameSet:
     return predicted
 
 
-def _have_instances(annotated: FrameSet) -> bool:
-    missing = [path for frame in annotated.frames if not (path := annotated.instances_path(frame)).is_file()]
-    if missing and len(missing) < len(annotated):
+def _have_all(frames: tuple[Frame, ...], path_of: Callable[[Frame], Path], remedy: str) -> bool:
+    """Whether all frames have such a file, not none."""
+    missing = [path for frame in frames if not (path := path_of(frame)).is_file()]
+    if missing and len(missing) < len(frames):
         raise FrameError(
-            f"{missing[0]}: no such file, nor for {len(missing) - 1} more of the {len(annotated)} frames to score; the others "
-            "have instance ids. Prepare that data set again, with instances for all frames of the split or for none."
+            f"{missing[0]}: no such file, nor for {len(missing) - 1} more of the {len(frames)} frames to score; the others "
+            f"have {remedy} again, with them for all frames of the split or for none."
         )
     return not missing
 
@@ -132,16 +137,21 @@ def _measure_frame(
     annotated: FrameSet,
     has_instances: bool,
     predicted: list[FrameSet],
+    has_confidence: list[bool],
     space: LabelSpace,
     boundary_tolerance: float | None,
 ) -> list[_Measured]:
     annotation = annotated.label(frame)
     predictions = [item.label(frame) for item in predicted]
     counts = count_frame(annotation, predictions, annotated.instances(frame) if has_instances else None)
-    if boundary_tolerance is None:
-        return [_Measured(item, None) for item in counts]
-    boundaries = [boundary_f(annotation, item, space, boundary_tolerance) for item in predictions]
-    return [_Measured(*pair) for pair in zip(counts, boundaries, strict=True)]
+    return [
+        _Measured(
+            frame_counts,
+            None if boundary_tolerance is None else boundary_f(annotation, prediction, space, boundary_tolerance),
+            count_confidences(annotation, prediction, item.confidence(frame), space) if is_confident else None,
+        )
+        for frame_counts, prediction, item, is_confident in zip(counts, predictions, predicted, has_confidence, strict=True)
+    ]
 
 
 def _scores(
@@ -155,6 +165,9 @@ def _scores(
         scores["boundary_f"] = percent(mean_of_present(mean_of_present(np.stack(boundaries))))
         scores["boundary_classes_present"] = int(np.isfinite(of_classes).sum())
         scores["boundary_f_classes"] = by_name(space.class_names, of_classes)
+    confidences = [item.confidences for item in measured if item.confidences is not None]
+    if confidences:
+        scores |= summarise_calibration(np.sum(confidences, axis=0))
     resamples = resampled_scores(pixels, frame_weights(len(pixels), settings), space)
     bounds = {key: interval(samples, settings.confidence) for key, samples in resamples.items()}
     low, high = (by_name(space.class_names, bound) for bound in bounds.pop("iou"))
