@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-from torch import Tensor
-from torch.nn import functional as F
-
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
 from synth2real.segmentation.networks import load_segmenter
@@ -12,17 +9,10 @@ from synth2real.translation.cyclegan import SourceSegmenter, TranslationSettings
 
 
 def load_source_segmenter(path: Path) -> SourceSegmenter:
-    """A trained segmenter as the translator's training sees it; images are enlarged to multiples of its stride."""
+    """A trained segmenter as the translator's training sees it."""
     segmenter = load_segmenter(path).segmenter.requires_grad_(False)
 
-    def logits(images: Tensor) -> Tensor:
-        segmenter.to(images.device)
-        size = [-(-side // 32) * 32 for side in images.shape[-2:]]
-        pixels = F.interpolate((images + 1) * 127.5, size, mode="bilinear", align_corners=False)
-        found: Tensor = segmenter.network((pixels - segmenter.mean) / segmenter.std)
-        return found
-
-    return SourceSegmenter(logits, path)
+    return SourceSegmenter(lambda images: segmenter.to(images.device).logits((images + 1) * 127.5), path)
 
 
 def main(source: Path, target: Path, segmenter: Path, out: Path, curves: Path, samples: Path) -> None:

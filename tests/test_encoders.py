@@ -60,8 +60,12 @@ def test_weights_that_do_not_belong_are_refused(tmp_path: Path) -> None:
     encoder = create_model("test_efficientnet", features_only=True)
     with pytest.raises(ValueError, match="offline weights exist for tf_efficientnet_lite0 only, not for test_efficientnet"):
         load_encoder_weights(encoder, "test_efficientnet", "offline")
-    with pytest.raises(ValueError, match=re.escape("expected offline, timm, random, or the path of a file")):
+    with pytest.raises(ValueError, match=re.escape("expected offline, timm, torchvision, random, or the path of a file")):
         load_encoder_weights(encoder, "test_efficientnet", str(tmp_path / "absent.pt"))
+    with pytest.raises(ValueError, match="torchvision weights are for LargeFOV's vgg16 only, not for test_efficientnet"):
+        load_encoder_weights(encoder, "test_efficientnet", "torchvision")
+    with pytest.raises(ValueError, match="timm has no weights for this mit_b0; use random or a file"):
+        load_encoder_weights(encoder, "mit_b0", "timm")
     state = encoder.state_dict()
     first = next(iter(state))
     torch.save({name: tensor for name, tensor in state.items() if name != first}, tmp_path / "lacking.pt")

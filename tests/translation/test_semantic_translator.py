@@ -12,7 +12,13 @@ from synth2real.segmentation.networks import NetworkSettings, Segmenter, Trained
 from synth2real.translation.data import to_tensor
 
 SETTINGS = NetworkSettings(
-    encoder="resnet10t", weights="random", output_stride=16, decoder_channels=16, atrous_rates=(1, 2, 3), dropout=0.0
+    architecture="deeplabv3plus",
+    encoder="resnet10t",
+    weights="random",
+    output_stride=16,
+    decoder_channels=16,
+    atrous_rates=(1, 2, 3),
+    dropout=0.0,
 )
 
 
@@ -42,6 +48,6 @@ def test_the_translator_sees_the_segmenters_logits(stage: ModuleType, tmp_path: 
     assert taught.file == tmp_path / "segmenter.ckpt"
 
 
-def test_images_of_other_sizes_are_enlarged(stage: ModuleType, tmp_path: Path) -> None:
+def test_images_of_other_sizes_keep_them(stage: ModuleType, tmp_path: Path) -> None:
     save_segmenter(tmp_path / "s.ckpt", TrainedSegmenter(Segmenter(SETTINGS), SETTINGS, (64, 96)))
-    assert stage.load_source_segmenter(tmp_path / "s.ckpt").logits(torch.zeros(1, 3, 49, 70)).shape == (1, 19, 64, 96)
+    assert stage.load_source_segmenter(tmp_path / "s.ckpt").logits(torch.zeros(1, 3, 49, 70)).shape == (1, 19, 49, 70)

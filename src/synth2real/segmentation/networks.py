@@ -1,53 +1,96 @@
-"""DeepLabV3+ over any encoder of timm.
+"""Segmentation networks, each one value of ``segmentation.network.architecture`` away.
 
-Chen, Zhu, Papandreou, Schroff, Adam, "Encoder-Decoder with Atrous Separable Convolution for Semantic Image Segmentation", ECCV
-2018. The decoder is that of segmentation-models-pytorch: atrous spatial pyramid pooling over the encoder's last features, joined
-with its features of stride 4, and the logits upsampled bilinearly to the input's size.
+- ``deeplabv3plus``: Chen, Zhu, Papandreou, Schroff, Adam, "Encoder-Decoder with Atrous Separable Convolution for Semantic Image
+  Segmentation", ECCV 2018; atrous spatial pyramid pooling (ASPP) over the encoder's last features, joined with its features of
+  stride 4.
+- ``deeplabv2``: Chen, Papandreou, Kokkinos, Murphy, Yuille, "DeepLab: Semantic Image Segmentation with Deep Convolutional Nets,
+  Atrous Convolution, and Fully Connected CRFs", PAMI 2018; ASPP of four parallel classifiers, without the CRF.
+- ``largefov``: Chen et al., "Semantic Image Segmentation with Deep Convolutional Nets and Fully Connected CRFs", ICLR 2015, in
+  its variant DeepLab-LargeFOV on VGG16, without the CRF: the network of Saleh et al., ECCV 2018.
+- ``segformer``: Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers", NeurIPS 2021;
+  the all-MLP decoder.
+
+DeepLabV3+ and SegFormer have the decoders of segmentation-models-pytorch. Every network upsamples its logits bilinearly.
 """
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import segmentation_models_pytorch as smp
 import timm
 import torch
 from jaxtyping import Float, UInt8
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models.vgg import cfgs, make_layers
 
+from synth2real.encoders import VGG16_FC_CHANNELS
 from synth2real.label_space import NUM_CLASSES
 from synth2real.training import ModelFileError, load_model, save_model
 
 MODEL_KIND = "segmenter"
 
 
+_STRIDES: Final = {"deeplabv3plus": (8, 16), "deeplabv2": (8, 16), "largefov": (8,), "segformer": (32,)}
+_RATES: Final = {"deeplabv3plus": 3, "deeplabv2": 4, "largefov": 1, "segformer": 0}
+_MIX_TRANSFORMERS: Final = tuple(f"mit_b{size}" for size in range(6))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
     """The section ``segmentation.network`` of params.yaml."""
 
+    architecture: Literal["deeplabv3plus", "deeplabv2", "largefov", "segformer"]
+    """See the module."""
     encoder: str
-    """timm's name of the encoder."""
+    """timm's name of the encoder. ``largefov`` takes ``vgg16`` alone, which is torchvision's. ``segformer`` also takes
+    ``mit_b0`` to ``mit_b5``, the paper's, from segmentation-models-pytorch; their code is NVIDIA's, not for commerce."""
     weights: str
     """What the encoder starts from; see :func:`synth2real.encoders.load_encoder_weights`."""
-    output_stride: Literal[8, 16]
-    """Pixels of the input a pixel of the encoder's last features; 8 costs more and is finer."""
+    output_stride: Literal[8, 16, 32]
+    """Pixels of the input a pixel of the encoder's last features: 8 or 16 for ``deeplabv3plus`` and ``deeplabv2``, where 8 costs
+    more and is finer; 8 for ``largefov``, 32 for ``segformer``."""
     decoder_channels: int
-    atrous_rates: tuple[int, int, int]
-    """Dilations of the pyramid's three 3x3 convolutions; the paper's are 6, 12, 18 at stride 16 and twice that at stride 8."""
+    """Of the pyramid and decoder of ``deeplabv3plus`` and of the decoder of ``segformer`` (256 in their papers), of fc6 and fc7
+    of ``largefov`` (1024); ``deeplabv2`` does not read it."""
+    atrous_rates: tuple[int, ...]
+    """Dilations of 3x3 convolutions. ``deeplabv3plus``: the pyramid's three, 6, 12, 18 in the paper at stride 16 and twice that
+    at stride 8; ``deeplabv2``: the pyramid's four, 6, 12, 18, 24 at stride 8; ``largefov``: that of fc6, 12; ``segformer``:
+    none."""
     dropout: float
-    """Of the pyramid's output, in [0, 1)."""
+    """In [0, 1): of the pyramid's output in ``deeplabv3plus``, of fc6 and fc7 in ``largefov`` (0.5 in the paper), of the
+    decoder's output in ``segformer`` (0.1); ``deeplabv2`` does not read it."""
 
     def __post_init__(self) -> None:
-        if not timm.is_model(self.encoder):
+        self._check_encoder()
+        if self.output_stride not in _STRIDES[self.architecture]:
+            strides = " or ".join(map(str, _STRIDES[self.architecture]))
+            raise ValueError(f"output_stride must be {strides} for {self.architecture}, got {self.output_stride}")
+        if len(self.atrous_rates) != _RATES[self.architecture]:
+            raise ValueError(
+                f"atrous_rates must be {_RATES[self.architecture]} for {self.architecture}, got {len(self.atrous_rates)}"
+            )
+        if self.decoder_channels < 1 or min(self.atrous_rates, default=1) < 1:
+            raise ValueError("decoder_channels and atrous_rates must be at least 1")
+        if self.architecture == "largefov" and self.decoder_channels > VGG16_FC_CHANNELS:
+            raise ValueError(f"decoder_channels must be at most {VGG16_FC_CHANNELS} for largefov, got {self.decoder_channels}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+
+    def _check_encoder(self) -> None:
+        if self.architecture == "largefov" and self.encoder != "vgg16":
+            raise ValueError(f"encoder must be vgg16 for largefov, got {self.encoder!r}")
+        if self.encoder in _MIX_TRANSFORMERS:
+            if self.architecture != "segformer":
+                raise ValueError(f"encoder {self.encoder!r} serves segformer only, not {self.architecture}")
+        elif not timm.is_model(self.encoder):
             close = difflib.get_close_matches(self.encoder, timm.list_models(), n=3)
             hint = f"; did you mean {', '.join(close)}?" if close else "; timm.list_models() names all."
             raise ValueError(f"encoder {self.encoder!r} is no model of timm{hint}")
-        if self.decoder_channels < 1 or min(self.atrous_rates) < 1:
-            raise ValueError("decoder_channels and atrous_rates must be at least 1")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
 
 
 class AtrousDepthwiseConv2d(nn.Conv2d):
@@ -86,8 +129,128 @@ class AtrousDepthwiseConv2d(nn.Conv2d):
                 layer.__class__ = AtrousDepthwiseConv2d
 
 
+class DeepLabV2(nn.Module):
+    """DeepLabV2's ASPP-L over an encoder's last features (Chen et al., PAMI 2018, section 3.2).
+
+    Parallel 3x3 convolutions of different dilation classify the same features; the scores of *all* of them are summed. A
+    widespread implementation (``Classifier_Module`` in the code of AdaptSegNet, Tsai et al., CVPR 2018, and much that builds on
+    it) returns from within its loop, so only the first two of its four branches count and the widest two never learn.
+    """
+
+    def __init__(self, encoder: nn.Module, channels: int, rates: Sequence[int]) -> None:
+        """Builds the branches with random weights.
+
+        Args:
+            encoder: Gives a list of features.
+            channels: Of the last of them.
+            rates: Dilation of each branch.
+        """
+        super().__init__()
+        self.encoder = encoder
+        self.branches = nn.ModuleList(nn.Conv2d(channels, NUM_CLASSES, 3, padding=rate, dilation=rate) for rate in rates)
+        for branch in self.branches.children():
+            _start_classifier(branch)
+
+    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 19 height width"]:
+        """Logits at the input's size."""
+        features = self.encoder(pixels)[-1]
+        scores = torch.stack([branch(features) for branch in self.branches]).sum(0)
+        return F.interpolate(scores, size=pixels.shape[2:], mode="bilinear", align_corners=False)
+
+
+class VGG16LargeFOV(nn.Module):
+    """VGG16 up to its fc7, dense at stride 8 (Chen et al., ICLR 2015, sections 3 and 5).
+
+    ``features`` has the names and weights of torchvision's VGG16. As in the published network, pooling is 3x3; the last two
+    poolings do not subsample, so conv5 is dilated by 2; and fc6 is a 3x3 convolution with a dilation of its own on averages of
+    3x3.
+    """
+
+    def __init__(self, channels: int, rate: int, dropout: float) -> None:
+        """Builds the layers with random weights, as torchvision draws VGG's.
+
+        Args:
+            channels: Of fc6 and fc7; see :func:`synth2real.encoders.reduce_vgg16` for how they start from VGG16's 4096.
+            rate: Dilation of fc6; 12 gives a field of view of 224 pixels.
+            dropout: After fc6 and after fc7.
+        """
+        super().__init__()
+        self.features = make_layers(cfgs["D"])
+        pools = [number for number, layer in enumerate(self.features) if isinstance(layer, nn.MaxPool2d)]
+        for number in pools:
+            self.features[number] = nn.MaxPool2d(3, stride=2 if number in pools[:3] else 1, padding=1)
+        for layer in self.features[pools[3] :]:
+            if isinstance(layer, nn.Conv2d):
+                layer.dilation = layer.padding = (2, 2)
+        self.average = nn.AvgPool2d(3, stride=1, padding=1)
+        self.fc6 = nn.Conv2d(512, channels, 3, padding=rate, dilation=rate)
+        self.fc7 = nn.Conv2d(channels, channels, 1)
+        self.dropout = nn.Dropout(dropout)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+                _zero(layer.bias)
+
+    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels rows columns"]:
+        """fc7's features, a row and column each eight pixels."""
+        features = self.dropout(F.relu(self.fc6(self.average(self.features(pixels)))))
+        fc7: Tensor = self.dropout(F.relu(self.fc7(features)))
+        return fc7
+
+
+class LargeFOV(nn.Module):
+    """DeepLab-LargeFOV: :class:`VGG16LargeFOV` and a 1x1 classifier."""
+
+    def __init__(self, channels: int, rate: int, dropout: float) -> None:
+        """See :class:`VGG16LargeFOV`."""
+        super().__init__()
+        self.encoder = VGG16LargeFOV(channels, rate, dropout)
+        self.classifier = nn.Conv2d(channels, NUM_CLASSES, 1)
+        _start_classifier(self.classifier)
+
+    def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 19 height width"]:
+        """Logits at the input's size."""
+        return F.interpolate(self.classifier(self.encoder(pixels)), size=pixels.shape[2:], mode="bilinear", align_corners=False)
+
+
+def _start_classifier(layer: nn.Module) -> None:
+    """Gaussian weights of deviation 0.01 and no bias: how DeepLab's new layers start."""
+    assert isinstance(layer, nn.Conv2d)
+    nn.init.normal_(layer.weight, std=0.01)
+    _zero(layer.bias)
+
+
+def _zero(bias: Tensor | None) -> None:
+    assert bias is not None
+    nn.init.zeros_(bias)
+
+
+def _build(settings: NetworkSettings) -> nn.Module:
+    encoder = settings.encoder if settings.encoder in _MIX_TRANSFORMERS else f"tu-{settings.encoder}"
+    if settings.architecture == "largefov":
+        return LargeFOV(settings.decoder_channels, settings.atrous_rates[0], settings.dropout)
+    if settings.architecture == "deeplabv2":
+        features = smp.encoders.get_encoder(encoder, weights=None, output_stride=settings.output_stride)
+        return DeepLabV2(features, features.out_channels[-1], settings.atrous_rates)
+    if settings.architecture == "segformer":
+        segformer = smp.Segformer(
+            encoder, encoder_weights=None, decoder_segmentation_channels=settings.decoder_channels, classes=NUM_CLASSES
+        )
+        segformer.segmentation_head.insert(0, nn.Dropout2d(settings.dropout))
+        return segformer
+    return smp.DeepLabV3Plus(
+        encoder,
+        encoder_weights=None,
+        encoder_output_stride=settings.output_stride,
+        decoder_channels=settings.decoder_channels,
+        decoder_atrous_rates=settings.atrous_rates,
+        decoder_aspp_dropout=settings.dropout,
+        classes=NUM_CLASSES,
+    )
+
+
 class Segmenter(nn.Module):
-    """Images to logits of the 19 train ids; the encoder's own normalisation is part of it."""
+    """Images of any size to logits of the 19 train ids; the encoder's own normalisation is part of it."""
 
     mean: Tensor
     std: Tensor
@@ -99,44 +262,53 @@ class Segmenter(nn.Module):
             settings: Its architecture; ``weights`` is not read.
 
         Raises:
-            ValueError: If the encoder does not give features of the strides that DeepLabV3+ needs.
+            ValueError: If the encoder does not give features of the strides that the architecture needs.
         """
         super().__init__()
         try:
-            self.network = smp.DeepLabV3Plus(
-                f"tu-{settings.encoder}",
-                encoder_weights=None,
-                encoder_output_stride=settings.output_stride,
-                decoder_channels=settings.decoder_channels,
-                decoder_atrous_rates=settings.atrous_rates,
-                decoder_aspp_dropout=settings.dropout,
-                classes=NUM_CLASSES,
-            )
+            self.network = _build(settings)
         except (AssertionError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
-                f"encoder {settings.encoder!r} cannot be a DeepLabV3+ encoder of output stride {settings.output_stride}: {error}"
+                f"encoder {settings.encoder!r} cannot serve {settings.architecture} of output stride {settings.output_stride}: "
+                f"{error}"
             ) from error
         AtrousDepthwiseConv2d.adopt(self.network)
-        preprocessing = timm.get_pretrained_cfg(settings.encoder)
-        for name in ("mean", "std"):
-            values = torch.tensor(getattr(preprocessing, name, (0.5, 0.5, 0.5)))
-            self.register_buffer(name, 255 * values.view(1, 3, 1, 1), persistent=False)
+        self.stride = settings.output_stride
+        if settings.encoder in _MIX_TRANSFORMERS:
+            mean, std = IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+        else:
+            preprocessing = timm.get_pretrained_cfg(settings.encoder)
+            mean, std = (getattr(preprocessing, name, (0.5, 0.5, 0.5)) for name in ("mean", "std"))
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, 255 * torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     @property
     def encoder(self) -> nn.Module:
-        """The timm model, as :func:`synth2real.encoders.load_encoder_weights` fills it."""
-        encoder: nn.Module = self.network.encoder.model
-        return encoder
+        """The encoder alone, as :func:`synth2real.encoders.load_encoder_weights` fills it."""
+        encoder: nn.Module = self.network.get_submodule("encoder")
+        model: nn.Module = getattr(encoder, "model", encoder)
+        return model
 
-    def forward(self, images: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 19 height width"]:
+    def logits(self, pixels: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 19 height width"]:
         """Logits at the input's size.
 
+        Where a side is no multiple of the output stride, the last row or column is repeated for the network, and what it says of
+        the repetitions is cut off.
+
         Args:
-            images: RGB; height and width are multiples of the output stride.
+            pixels: RGB in [0, 255].
         """
-        channels_last = images.permute(0, 3, 1, 2).float()
-        logits: Tensor = self.network((channels_last - self.mean) / self.std)
-        return logits
+        height, width = pixels.shape[2:]
+        normalised = (pixels - self.mean) / self.std
+        right, below = -width % self.stride, -height % self.stride
+        if right or below:
+            normalised = F.pad(normalised, (0, right, 0, below), mode="replicate")
+        logits: Tensor = self.network(normalised)
+        return logits[:, :, :height, :width]
+
+    def forward(self, images: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 19 height width"]:
+        """Logits at the input's size, of RGB images."""
+        return self.logits(images.permute(0, 3, 1, 2).float())
 
 
 # --- Model files -----------------------------------------------------------------------------------------------------
