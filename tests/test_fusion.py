@@ -1,5 +1,9 @@
 """Fusion: equal to the published procedure step by step, its properties, and faults that name the file."""
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ from synth2real.label_space import INSTANCE_FACTOR, TRAIN_LABELS, VEIS_LABELS
 
 _ALL = FusionSettings(score_threshold=0.0)
 _SIZE = (12, 17)
+_ROOT = Path(__file__).parents[1]
 
 
 def _detection(mask: np.ndarray, category_id: int, score: float) -> Detection:
@@ -137,6 +142,32 @@ def test_frames_without_detections_are_named(tmp_path: Path) -> None:
     with pytest.raises(FrameError, match=r"no detections for 1 of the 2 frames of .*'b'"):
         fuse_frames(semantics, instances, tmp_path / "fused", _ALL, workers=1)
     assert not (tmp_path / "fused/frames.csv").exists()
+
+
+def test_detections_in_frames_of_another_size_are_named(tmp_path: Path) -> None:
+    semantics, instances, _ = _frame_sets(tmp_path)
+    write_frames(instances, [Frame("a", "train", *_SIZE), Frame("b", "val", 6, 8)])
+    with pytest.raises(FrameError, match=r"instances/detections/b\.json is of a frame of 6x8 .*labels/b\.png of 12x17"):
+        fuse_frames(semantics, instances, tmp_path / "fused", _ALL, workers=1)
+    assert not (tmp_path / "fused").exists()
+
+
+def test_the_stage_ends_in_one_message_on_masks_of_another_size(tmp_path: Path) -> None:
+    semantics, instances, _ = _frame_sets(tmp_path)
+    small = _detection(np.ones((6, 8), bool), 5, 0.9)
+    write_detections(detections_path(instances, "b"), [small])
+    shutil.copy(_ROOT / "params.yaml", tmp_path)
+    ended = subprocess.run(
+        [sys.executable, _ROOT / "stages/fuse.py", "--semantics", semantics, "--instances", instances, "--out", tmp_path / "out"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(_ROOT / "src")}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stderr.startswith(
+        f"{detections_path(instances, 'b')}: the masks are 6x8 (height x width), the semantic prediction"
+    )
+    assert f"is 12x17; both must be at the target's own resolution (with {semantics / 'labels/b.png'})." in ended.stderr
+    assert not (tmp_path / "out/frames.csv").exists()
 
 
 def test_damaged_and_missing_files_are_named(tmp_path: Path) -> None:

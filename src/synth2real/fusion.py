@@ -89,13 +89,20 @@ def fuse_frames(semantics: Path, instances: Path, out: Path, settings: FusionSet
         FrameError: If a frame has no detections, or a file is damaged or of another size than its counterpart.
     """
     predictions = read_frames(semantics)
-    detected = {frame.frame_id for frame in read_frames(instances).frames}
+    detected = {frame.frame_id: frame for frame in read_frames(instances).frames}
     missing = [frame.frame_id for frame in predictions.frames if frame.frame_id not in detected]
     if missing:
         raise FrameError(
             f"{instances}: no detections for {len(missing)} of the {len(predictions)} frames of {semantics}, such as "
             f"{missing[0]!r}. Predict instances on the same frames."
         )
+    for frame in predictions.frames:
+        other = detected[frame.frame_id]
+        if (other.height, other.width) != (frame.height, frame.width):
+            raise FrameError(
+                f"{detections_path(instances, frame.frame_id)} is of a frame of {other.height}x{other.width} (height x width), "
+                f"{predictions.label_path(frame)} of {frame.height}x{frame.width}. Predict both on the same frames."
+            )
     work = partial(_fuse_frame, predictions=predictions, instances=instances, out=out, settings=settings)
     for _ in map_frames(work, predictions.frames, workers=workers, description="Fusing"):
         pass
