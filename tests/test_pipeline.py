@@ -10,7 +10,7 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from synth2real.pipeline import import_closure, main, stage_code, whole_folders
+from synth2real.pipeline import import_closure, main, pipelines, stage_code, whole_folders
 
 ROOT = Path(__file__).parents[1]
 SECRET = "data/prepared/target_annotations"
@@ -36,9 +36,23 @@ def _tree_with(params: Mapping[str, object], folder: Path) -> Path:
     return folder
 
 
-def test_each_stage_lists_exactly_the_code_that_it_imports(document: dict[str, Any]) -> None:
-    for code in stage_code(document, ROOT):
-        assert code.listed == code.needed, code.stage
+def test_each_stage_lists_exactly_the_code_that_it_imports() -> None:
+    assert len(pipelines(ROOT)) > 1
+    for path in pipelines(ROOT):
+        for code in stage_code(YAML(typ="safe", pure=True).load(path), ROOT):
+            assert code.listed == code.needed, (path, code.stage)
+
+
+def test_studies_see_no_target_annotations_and_describe_each_stage() -> None:
+    for path in pipelines(ROOT)[1:]:
+        for name, stage in YAML(typ="safe", pure=True).load(path)["stages"].items():
+            body = stage.get("do", stage)
+            assert body["wdir"] == "../..", (path, name)
+            assert body["desc"], (path, name)
+            assert SECRET not in str(body), (path, name)
+            assert "hardware" not in str(body.get("params", [])), (path, name)
+            for entry in [*body.get("metrics", []), *body.get("plots", [])]:
+                assert next(iter(entry.values()))["cache"] is False, (path, name)
 
 
 def test_import_closure_equals_what_python_really_loads(document: dict[str, Any]) -> None:
@@ -67,6 +81,11 @@ def _package(folder: Path) -> Path:
             "# Kept.\nstages:\n  draw:\n    cmd: python stages/draw.py\n    deps:\n"
             "      - stages/draw.py\n      - src/synth2real/steps\n      - data/raw\n"
         ),
+        "studies/light/dvc.yaml": (
+            "stages:\n  shade:\n    wdir: ../..\n    cmd: python studies/light/shade.py\n    deps:\n"
+            "      - src/synth2real/steps/two.py\n      - data/raw\n"
+        ),
+        "studies/light/shade.py": "from synth2real.steps.one import f\n",
         "stages/draw.py": "from synth2real.looks import camera\nfrom synth2real.steps.one import f\n",
         "src/synth2real/__init__.py": "",
         "src/synth2real/looks/__init__.py": "",
@@ -101,15 +120,25 @@ def test_write_mends_the_lists_and_keeps_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(_package(tmp_path))
-    before = Path("dvc.yaml").read_text()
+    before = {path: path.read_text() for path in (Path("dvc.yaml"), Path("studies/light/dvc.yaml"))}
     with pytest.raises(SystemExit, match="1"):
         main()
-    shown = "draw: + src/synth2real/looks\ndraw: + src/synth2real/steps/one.py\ndraw: - src/synth2real/steps\n"
-    assert capsys.readouterr().out == shown
-    assert Path("dvc.yaml").read_text() == before
+    assert capsys.readouterr().out.splitlines() == [
+        "dvc.yaml: draw: + src/synth2real/looks",
+        "dvc.yaml: draw: + src/synth2real/steps/one.py",
+        "dvc.yaml: draw: - src/synth2real/steps",
+        "studies/light/dvc.yaml: shade: + src/synth2real/steps/one.py",
+        "studies/light/dvc.yaml: shade: + studies/light/shade.py",
+        "studies/light/dvc.yaml: shade: - src/synth2real/steps/two.py",
+    ]
+    assert {path: path.read_text() for path in before} == before
     main(write=True)
-    code = "src/synth2real/looks\n      - src/synth2real/steps/one.py"
-    assert Path("dvc.yaml").read_text() == before.replace("src/synth2real/steps", code)
+    drawing = "src/synth2real/looks\n      - src/synth2real/steps/one.py"
+    shading = "studies/light/shade.py\n      - src/synth2real/steps/one.py"
+    assert [path.read_text() for path in before] == [
+        before[Path("dvc.yaml")].replace("src/synth2real/steps", drawing),
+        before[Path("studies/light/dvc.yaml")].replace("src/synth2real/steps/two.py", shading),
+    ]
     with pytest.raises(SystemExit, match="0"):
         main()
 

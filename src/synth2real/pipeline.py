@@ -1,6 +1,6 @@
-"""Keeps the code that each stage of dvc.yaml lists equal to the code that it imports.
+"""Keeps the code that each stage of dvc.yaml, and of the studies', lists equal to the code that it imports.
 
-``python -m synth2real.pipeline`` reports the difference and ``--write`` mends dvc.yaml. A stage that lists too little reuses
+``python -m synth2real.pipeline`` reports the difference and ``--write`` mends the files. A stage that lists too little reuses
 stale results; one that lists too much retrains for nothing. A package folder of which a stage imports every module is listed as
 one entry, as DVC takes time for each. ``__init__.py`` files hold only a docstring and are not listed by themselves.
 """
@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 from synth2real.frames import write_text
 
 PACKAGE = "synth2real"
+_SCRIPT = r"(?:stages|studies/\w+)/\w+\.py"
 
 
 def _imported_modules(source: str) -> Iterator[str]:
@@ -69,7 +70,12 @@ def whole_folders(modules: set[str], root: Path) -> set[str]:
 
 def is_code(dep: str) -> bool:
     """Whether an entry of ``deps`` is code of this repository, not data."""
-    return dep.startswith(("stages/", f"src/{PACKAGE}/"))
+    return re.fullmatch(_SCRIPT, dep) is not None or dep.startswith(f"src/{PACKAGE}/")
+
+
+def pipelines(root: Path) -> list[Path]:
+    """dvc.yaml and those of the studies, whose stages run in the repository too (``wdir: ../..``)."""
+    return [root / "dvc.yaml", *sorted(root.glob("studies/*/dvc.yaml"))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +95,14 @@ def stage_code(document: dict[str, Any], root: Path) -> list[StageCode]:
         root: The repository.
 
     Raises:
-        ValueError: If a stage's command runs no script of ``stages/``.
+        ValueError: If a stage's command runs no script of ``stages/`` or of a study.
     """
     result = []
     for name, stage in document["stages"].items():
         body = stage.get("do", stage)
-        script = re.search(r"stages/\w+\.py", str(body["cmd"]))
+        script = re.search(_SCRIPT, str(body["cmd"]))
         if script is None:
-            raise ValueError(f"dvc.yaml: the command of stage {name} runs no script of stages/.")
+            raise ValueError(f"dvc.yaml: the command of stage {name} runs no script of stages/ or of a study.")
         listed = frozenset(dep for dep in map(str, body.get("deps", [])) if is_code(dep))
         needed = whole_folders(import_closure(root / script[0], root), root) | {script[0]}
         result.append(StageCode(name, listed, frozenset(needed)))
@@ -107,28 +113,30 @@ def main(write: bool = False) -> None:
     """Compares the code that each stage lists with the code that it imports.
 
     Args:
-        write: Mend dvc.yaml.
+        write: Mend dvc.yaml, and those of the studies.
     """
-    path = Path("dvc.yaml")
     yaml = YAML()
     yaml.width = 130
     yaml.indent(mapping=2, sequence=4, offset=2)
-    document = yaml.load(path)
-    wrong = [code for code in stage_code(document, Path.cwd()) if code.listed != code.needed]
-    for code in wrong:
-        for sign, paths in (("+", code.needed - code.listed), ("-", code.listed - code.needed)):
-            for dep in sorted(paths):
-                print(f"{code.stage}: {sign} {dep}")
-        stage = document["stages"][code.stage]
-        body = stage.get("do", stage)
-        data = [dep for dep in body.get("deps", []) if not is_code(str(dep))]
-        body["deps"] = [*sorted(code.needed, key=lambda dep: (not dep.startswith("stages/"), dep)), *data]
+    any_wrong = False
+    for path in pipelines(Path()):
+        document = yaml.load(path)
+        wrong = [code for code in stage_code(document, Path.cwd()) if code.listed != code.needed]
+        for code in wrong:
+            for sign, paths in (("+", code.needed - code.listed), ("-", code.listed - code.needed)):
+                for dep in sorted(paths):
+                    print(f"{path}: {code.stage}: {sign} {dep}")
+            stage = document["stages"][code.stage]
+            body = stage.get("do", stage)
+            data = [dep for dep in body.get("deps", []) if not is_code(str(dep))]
+            body["deps"] = [*sorted(code.needed, key=lambda dep: (dep.startswith("src/"), dep)), *data]
+        if write and wrong:
+            buffer = io.StringIO()
+            yaml.dump(document, buffer)
+            write_text(path, buffer.getvalue())
+        any_wrong |= bool(wrong)
     if not write:
-        sys.exit(1 if wrong else 0)
-    if wrong:
-        buffer = io.StringIO()
-        yaml.dump(document, buffer)
-        write_text(path, buffer.getvalue())
+        sys.exit(1 if any_wrong else 0)
 
 
 if __name__ == "__main__":

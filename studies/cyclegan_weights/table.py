@@ -1,0 +1,48 @@
+"""Puts the scores of all variants into one table."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from synth2real.frames import FrameError, write_text
+from synth2real.params import run
+
+
+def table_of(scores: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str | float]]:
+    """A row for the untranslated source, then one for each variant: distances to the target, and what is left of the content.
+
+    Args:
+        scores: What ``score_translation`` gives, by variant; all of them of one source and target.
+    """
+    rows = []
+    for weights, found in [("untranslated", next(iter(scores.values()))), *scores.items()]:
+        side = "source" if weights == "untranslated" else "translated"
+        values = {name: distance[side] for name, distance in found["distances"].items()}
+        values |= {"diversity": found["diversity"][side], "content_miou": found["content"]["miou"][side]}
+        rows.append({"weights": weights} | {name: round(value, 3) for name, value in values.items()})
+    return rows
+
+
+def main(scores: Path, out: Path) -> None:
+    """Writes the table.
+
+    Args:
+        scores: Folder with a JSON file of scores for each variant.
+        out: CSV file.
+    """
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(scores.glob("*.json"))}
+    if len({json.dumps(one["protocol"]) for one in found.values()}) != 1:
+        raise FrameError(f"{scores}: expected scores of one protocol; run `dvc repro studies/cyclegan_weights/dvc.yaml`.")
+    rows = table_of(found)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(out, buffer.getvalue())
+
+
+if __name__ == "__main__":
+    run(main)
