@@ -89,7 +89,7 @@ def _fuse(folder: Path, params: str, *extra: str) -> subprocess.CompletedProcess
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-_HARDWARE = "hardware: {accelerator: cpu, devices: 1, precision: 32-true, workers: 0}\n"
+_HARDWARE = "hardware: {accelerator: cpu, devices: 1, precision: 32-true, workers: 0, tracking: false}\n"
 _FUSION = "fusion: {score_threshold: 0.5}\n"
 
 
@@ -135,7 +135,7 @@ def test_a_stage_refuses_unknown_options_and_shows_help(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("key", "value"), [("devices", 0), ("workers", -1)])
 def test_hardware_out_of_range_is_refused(key: str, value: int) -> None:
-    good = {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 0}
+    good = {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 0, "tracking": False}
     HardwareSettings(**good)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=f"{key} must be at least"):
         HardwareSettings(**good | {key: value})  # type: ignore[arg-type]

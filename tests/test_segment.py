@@ -64,8 +64,8 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Pictures of several sizes, one grey and one with alpha, in a folder that has a params file beside it."""
     monkeypatch.chdir(tmp_path)
     values = {
-        "hardware": {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 2},
-        "predict_semantics": {"flip": False},
+        "hardware": {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 2, "tracking": False},
+        "predict_semantics": {"flip": False, "scales": [1.0], "window": None, "overlap": 0, "confidence": True},
         "predict_instances": {"batch_size": 2, "min_score": 0.1, "box_overlap": 0.5, "max_detections": 5},
         "fusion": {"score_threshold": 0.0},
         "translate": {"size": None, "tile": [32, 64], "overlap": 8},
@@ -85,12 +85,14 @@ def test_pictures_of_any_size_become_a_frame_set_with_overlays(pictures: Path, m
     assert sorted(path.name for path in out.iterdir()) == ["frames.csv", "labels", "overlays"]
     frames = read_frames(out)
     assert {frame.frame_id for frame in frames.frames} == {"one", "deep_two", "deep_three"}
-    predict = load_predictor(models.segmenter, HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0))
+    predict = load_predictor(
+        models.segmenter, HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0, tracking=False)
+    )
     for frame in frames.frames:
         image = read_image(pictures / f"{frame.frame_id.replace('_', '/')}.png")
         assert image.shape[:2] == (frame.height, frame.width) == SIZES[frame.frame_id.removeprefix("deep_")]
         label_ids = frames.label(frame)
-        np.testing.assert_array_equal(label_ids, TRAIN_ID_TO_LABEL_ID[predict(image)])
+        np.testing.assert_array_equal(label_ids, TRAIN_ID_TO_LABEL_ID[predict(image).train_ids])
         drawn = read_image(out / "overlays" / f"{frame.frame_id}.jpg")
         expected = overlay(Segmented(image, label_ids, None), 0.5)
         assert np.abs(drawn.astype(int) - expected).mean() < 12  # JPEG halves the resolution of colour

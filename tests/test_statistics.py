@@ -174,7 +174,8 @@ def test_label_values_are_checked(data: Path) -> None:
 
 
 def test_the_stage_writes_the_metric(data: Path) -> None:
-    (data / "params.yaml").write_text("hardware: {accelerator: cpu, devices: 1, precision: 32-true, workers: 1}\n")
+    hardware = "{accelerator: cpu, devices: 1, precision: 32-true, workers: 1, tracking: false}"
+    (data / "params.yaml").write_text(f"hardware: {hardware}\n")
     arguments = [argument for name in SETS for argument in (f"--{name.replace('_', '-')}", name)]
     command = [sys.executable, str(ROOT / "stages" / "check_data.py"), *arguments, "--out", "metrics/data.json"]
     done = subprocess.run(command, cwd=data, check=False, capture_output=True, text=True)

@@ -32,7 +32,7 @@ SCHEDULE = Schedule(epochs=4, steps_per_epoch=3, batch_size=2)
 
 
 def hardware(workers: int = 0) -> HardwareSettings:
-    return HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=workers)
+    return HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=workers, tracking=False)
 
 
 def draw(index: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -69,7 +69,16 @@ class Regression(pl.LightningModule):
 def train(folder: Path, module: Regression, workers: int = 0) -> tuple[bytes, bytes]:
     """Bytes of the model file and of the curves."""
     model, curves = folder / "model.ckpt", folder / "curves.csv"
-    fit(module, draw, schedule=SCHEDULE, seed=3, hardware=hardware(workers), curves=curves, resume=folder / "resume")
+    fit(
+        module,
+        draw,
+        schedule=SCHEDULE,
+        seed=3,
+        hardware=hardware(workers),
+        curves=curves,
+        resume=folder / "resume",
+        settings={"schedule": SCHEDULE},
+    )
     save_model(model, "regression", {}, module.state_dict())
     return model.read_bytes(), curves.read_bytes()
 
@@ -187,7 +196,7 @@ def test_empty_schedules_are_refused(wrong: dict[str, int]) -> None:
 
 
 def test_an_accelerator_that_is_not_there_is_named() -> None:
-    wanted = HardwareSettings(accelerator="gpu", devices=1, precision="32-true", workers=0)
+    wanted = HardwareSettings(accelerator="gpu", devices=1, precision="32-true", workers=0, tracking=False)
     if torch.cuda.is_available():
         assert inference_device(wanted).type == "cuda"
     else:

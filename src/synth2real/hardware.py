@@ -13,6 +13,8 @@ class HardwareSettings:
     precision: Literal["32-true", "16-mixed", "bf16-mixed"]
     workers: int
     """Processes that load and prepare data."""
+    tracking: bool
+    """Whether trainings and evaluations show up in MLflow."""
 
     def __post_init__(self) -> None:
         if self.devices < 1:

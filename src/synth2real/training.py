@@ -9,12 +9,10 @@ The same parameters, code and data give the same bits, also when a training was 
 The resume folder's name holds a fingerprint of parameters, code and data, so a training whose parameters changed starts afresh.
 """
 
-import configparser
 import csv
 import hashlib
 import io
 import logging
-import os
 import shutil
 import sys
 import warnings
@@ -34,6 +32,7 @@ from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTh
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from synth2real import tracking
 from synth2real.frames import write_bytes, write_text
 from synth2real.hardware import HardwareSettings
 
@@ -199,6 +198,27 @@ class _Curves(Callback):
         self.rows = state_dict["rows"]
 
 
+class _Tracking(Callback):
+    """Sends a training to MLflow, from the first device."""
+
+    def __init__(self, settings: Mapping[str, object], schedule: Schedule, training: str, resumed: bool) -> None:
+        self.settings, self.schedule, self.training, self.resumed = settings, schedule, training, resumed
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            tracking.start(self.settings, training=self.training, resumed=self.resumed)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        tracking.log_metrics(values, (trainer.current_epoch + 1) * self.schedule.steps_per_epoch)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        tracking.end("KILLED" if trainer.interrupted else "FINISHED")
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        tracking.end("KILLED" if isinstance(exception, KeyboardInterrupt) else "FAILED")
+
+
 def write_curves(path: Path, rows: Sequence[Mapping[str, int | float]]) -> None:
     """Writes one row per epoch: ``step`` and the mean of each logged value, with six significant digits."""
     buffer = io.StringIO()
@@ -228,6 +248,7 @@ def fit(
     hardware: HardwareSettings,
     curves: Path,
     resume: Path,
+    settings: Mapping[str, object],
     collate: Callable[[list[Any]], Any] | None = None,
 ) -> None:
     """Trains ``module`` in place, from the resume folder's state where there is one.
@@ -240,6 +261,7 @@ def fit(
         hardware: Devices, precision and loader processes; without influence on which samples are drawn.
         curves: CSV file that gets one row an epoch.
         resume: Folder for the state of an unfinished training (see :func:`resume_folder`); removed at the end.
+        settings: What MLflow shows of the training, by section of params.yaml, where ``hardware.tracking`` is true.
         collate: How samples become a batch; PyTorch's default if None.
 
     Raises:
@@ -249,6 +271,7 @@ def fit(
     resume.mkdir(parents=True, exist_ok=True)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     on_cpu = inference_device(hardware).type == "cpu"
+    last = resume / "last.ckpt"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
@@ -262,6 +285,7 @@ def fit(
                 _SeedSteps(seed),
                 _Curves(curves, schedule),
                 _Resume(resume),
+                *([_Tracking(settings, schedule, resume.name, last.is_file())] if hardware.tracking else []),
                 RichProgressBar(leave=False, theme=RichProgressBarTheme(metrics_format=".4g")),
             ],
             logger=False,
@@ -273,7 +297,6 @@ def fit(
             benchmark=not on_cpu,
         )
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # it only costs time: nothing reads it
-        last = resume / "last.ckpt"
         trainer.fit(
             module,
             datamodule=_Data(draw, schedule, seed, hardware, collate),
@@ -317,14 +340,9 @@ def resume_folder(name: str, settings: object, data: Sequence[Path]) -> Path:
     """Where an unfinished training keeps its state: ``.dvc/tmp/resume/<name>-<fingerprint>``.
 
     DVC deletes a stage's outputs before each run, so the state lives outside of them. A DVC queue works in a temporary clone;
-    there the folder is that of the main repository, which the clone's ``.dvc/config.local`` names by its cache.
+    there the folder is that of the main repository (see :func:`synth2real.tracking.dvc_folder`).
     """
-    root = Path(os.environ.get("DVC_ROOT", "."))
-    config = configparser.ConfigParser()
-    config.read(root / ".dvc" / "config.local")
-    cache = Path(config.get("cache", "dir", fallback=""))
-    home = cache.parent if cache.is_absolute() and cache.parent.name == ".dvc" else root / ".dvc"
-    return home / "tmp" / "resume" / f"{name}-{fingerprint(settings, data)}"
+    return tracking.dvc_folder() / "tmp" / "resume" / f"{name}-{fingerprint(settings, data)}"
 
 
 # --- Model files -----------------------------------------------------------------------------------------------------
@@ -350,6 +368,7 @@ def save_model(path: Path, kind: str, settings: Mapping[str, Any], state_dict: M
     buffer = io.BytesIO()
     torch.save({"kind": kind, "settings": dict(settings), "state_dict": weights}, buffer)
     write_bytes(path, buffer.getvalue())
+    tracking.log_model(path)
 
 
 def load_model(path: Path, kind: str) -> Model:

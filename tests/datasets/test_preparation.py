@@ -415,7 +415,7 @@ def test_the_stage_reads_its_section(gta: Path, tmp_path: Path) -> None:
         "dataset": "gta5", "root": "raw", "splits": ["train"], "validation_fraction": 0, "size": [6, 10], "limit": 3,
         "video": None,
     }  # fmt: skip
-    hardware = {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 1}
+    hardware = {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 1, "tracking": False}
     params = {"hardware": hardware, "prepare": {"source": section, "target": section}}
     (tmp_path / "params.yaml").write_text(json.dumps(params))
     done = run_stage(tmp_path, "--role", "source", "--out", "data/source")

@@ -60,7 +60,7 @@ def prediction() -> PredictionSettings:
 
 @pytest.fixture
 def hardware() -> HardwareSettings:
-    return HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0)
+    return HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0, tracking=False)
 
 
 @pytest.fixture

@@ -69,4 +69,4 @@ def settings(augmentation: AugmentationSettings) -> SegmentationSettings:
 
 @pytest.fixture
 def hardware() -> HardwareSettings:
-    return HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0)
+    return HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0, tracking=False)

@@ -36,7 +36,7 @@ from synth2real.translation.generators import Generator, GeneratorSettings, Inst
 from synth2real.translation.losses import AdversarialObjective, LossSettings
 from synth2real.translation.translate import TranslateSettings, tile_spans, translate_frames, translate_images, translate_tiles
 
-CPU = HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0)
+CPU = HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0, tracking=False)
 GENERATOR = GeneratorSettings(network="resnet", width=4, blocks=1, depth=3, upsampling="resize", residual=False)
 OPTIMIZER = OptimizerSettings(
     learning_rate=2e-3, beta1=0.5, constant_share=0.5, discriminator_steps=1, gradient_norm=None, average=0.0

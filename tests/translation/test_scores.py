@@ -40,7 +40,7 @@ from synth2real.translation.scores import (
 )
 
 ROAD, CAR = 7, 26  # label ids; train ids 0 and 13
-CPU = HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0)
+CPU = HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0, tracking=False)
 
 
 def _settings(**values: Any) -> TranslationScoreSettings:

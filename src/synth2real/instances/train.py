@@ -145,6 +145,7 @@ def train_detector(
         hardware=hardware,
         curves=curves,
         resume=resume,
+        settings={"instances": settings},
         collate=list,
     )
     return detector.eval()

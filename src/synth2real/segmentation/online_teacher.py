@@ -62,6 +62,8 @@ class OnlineTeacherSettings:
             raise ValueError(f"weight must not be negative, got {self.weight}")
         if min(self.ignored_rows) < 0:
             raise ValueError(f"ignored_rows must not be negative, got {self.ignored_rows}")
+        if self.schedule.batch_size < 2:
+            raise ValueError(f"schedule.batch_size must be at least 2, as in DACS, got {self.schedule.batch_size}")
 
 
 # --- Samples ---------------------------------------------------------------------------------------------------------
@@ -303,5 +305,6 @@ def train_online_teacher(
         hardware=hardware,
         curves=curves,
         resume=resume_folder(f"train_online_teacher-{out.stem}", (segmentation, settings, seed), data),
+        settings={"segmentation": segmentation, "online_teacher": settings, "seed": seed},
     )
     save_segmenter(out, TrainedSegmenter(training.averaged, segmentation.network, segmentation.size))

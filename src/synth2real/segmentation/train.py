@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 import pytorch_lightning as pl
 import torch
@@ -177,7 +177,7 @@ class SegmenterTraining(pl.LightningModule):
         self.settings = settings
         self.register_buffer("weights", weights, persistent=False)
 
-    def train(self, mode: bool = True) -> "SegmenterTraining":
+    def train(self, mode: bool = True) -> Self:
         """Switches to training; the average, and the encoder's batch normalisation where it is frozen, stay in evaluation."""
         super().train(mode)
         self.averaged.eval()
@@ -316,5 +316,6 @@ def train_segmenter(
         hardware=hardware,
         curves=curves,
         resume=resume_folder(f"train_segmenter-{out.stem}", (settings, seed), [*images, *labels, *([start] if start else [])]),
+        settings={"segmentation": settings, "seed": seed},
     )
     save_segmenter(out, TrainedSegmenter(training.averaged, settings.network, settings.size))

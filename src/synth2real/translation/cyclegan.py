@@ -19,6 +19,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from synth2real import tracking
 from synth2real.frames import read_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.training import Schedule, TrainingError, fit, resume_folder
@@ -422,12 +423,22 @@ def train_translator(
             (resume / "samples").mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, resume / "samples" / path.name)
 
+            tracking.log_picture(path)
     torch.manual_seed(settings.seed)
     module = CycleGAN(settings, segmenter=segmenter, after_step=show)
     if (resume / "samples").is_dir():
         shutil.copytree(resume / "samples", samples, dirs_exist_ok=True)
     try:
-        fit(module, draw, schedule=settings.schedule, seed=settings.seed, hardware=hardware, curves=curves, resume=resume)
+        fit(
+            module,
+            draw,
+            schedule=settings.schedule,
+            seed=settings.seed,
+            hardware=hardware,
+            curves=curves,
+            resume=resume,
+            settings={"translation": settings},
+        )
     except LossNotFiniteError as error:
         size = settings.schedule.batch_size
         pairs = [draw.frames(index) for index in range(error.step * size, (error.step + 1) * size)]
