@@ -24,6 +24,10 @@ setup: .venv/ready ## Make .venv with the pinned packages and this one
 repro: setup ## Run the whole experiment, as far as anything changed
 	dvc repro
 
+.PHONY: ui
+ui: setup ## Serve MLflow's pages about all runs at http://127.0.0.1:5000
+	python -m synth2real.tracking ui
+
 .PHONY: check
 check: setup ## Lint, types, layering, dependencies, spelling, stage code lists
 	ruff check .
