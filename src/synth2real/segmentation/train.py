@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 import torch
@@ -177,7 +177,7 @@ class SegmenterTraining(pl.LightningModule):
         self.settings = settings
         self.register_buffer("weights", weights, persistent=False)
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "SegmenterTraining":
         """Switches to training; the average, and the encoder's batch normalisation where it is frozen, stay in evaluation."""
         super().train(mode)
         self.averaged.eval()
