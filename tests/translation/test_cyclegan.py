@@ -34,7 +34,14 @@ from synth2real.translation.data import Crops, CropSettings
 from synth2real.translation.discriminators import DiscriminatorSettings
 from synth2real.translation.generators import Generator, GeneratorSettings, InstanceNorm, load_generators, save_generators
 from synth2real.translation.losses import AdversarialObjective, LossSettings
-from synth2real.translation.translate import TranslateSettings, tile_spans, translate_frames, translate_images, translate_tiles
+from synth2real.translation.translate import (
+    TilesTooSmallError,
+    TranslateSettings,
+    tile_spans,
+    translate_frames,
+    translate_images,
+    translate_tiles,
+)
 
 CPU = HardwareSettings(accelerator="cpu", devices=1, precision="32-true", workers=0, tracking=False)
 GENERATOR = GeneratorSettings(network="resnet", width=4, blocks=1, depth=3, upsampling="resize", residual=False)
@@ -500,7 +507,9 @@ def test_tiles_are_blended_linearly() -> None:
 
 
 def test_tiles_too_small_for_the_generator() -> None:
-    with pytest.raises(ValueError, match="at least 260 pixels"):
+    with pytest.raises(
+        TilesTooSmallError, match=r"tile must be at least 260 pixels high and wide .*, got 128; raise it, or lower"
+    ):
         tile_spans(1000, 128, 4, 256)
     with pytest.raises(ValueError, match="overlap must be in"):
         TranslateSettings(size=None, tile=(64, 128), overlap=33)
@@ -514,6 +523,36 @@ def test_translation_at_another_size(sets: tuple[Path, Path]) -> None:
     image = resize_image(frames.image(frames.frames[1]), (24, 20))
     expected = resize_image(translate_images(generator, image[None], torch.device("cpu"))[0], (36, 44))
     assert np.abs(out.image(out.frames[1]).astype(int) - expected).max() <= 1
+
+
+def test_frames_too_small_for_the_translator_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _save_untrained(Path("model.ckpt"))
+    write_image(Path("tiny/images/a.png"), np.zeros((7, 40, 3), np.uint8))
+    write_frames(Path("tiny"), [Frame("a", "train", 7, 40)])
+    with pytest.raises(FrameError, match=r"a\.png: is translated at 7x40 .* at least 8 pixels. Set translate.size"):
+        translate_frames(Path("tiny"), Path("model.ckpt"), Path("out"), WHOLE, CPU)
+    assert not Path("out").exists()
+    translate_frames(Path("tiny"), Path("model.ckpt"), Path("out"), replace(WHOLE, size=(8, 40)), CPU)
+    assert read_image(Path("out/images/a.png")).shape == (7, 40, 3)
+
+
+def test_the_moving_average_is_kept_only_where_it_is_saved() -> None:
+    kept = CycleGAN(replace(TINY, optimizer=replace(OPTIMIZER, average=0.9)))
+    assert kept.result.to_target is kept.averaged[0]
+    none = CycleGAN(TINY)
+    assert none.result == none.generators
+    assert not list(none.averaged.parameters())
+
+
+def test_a_model_of_other_settings_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.ckpt"
+    _save_untrained(path)
+    content = torch.load(path, weights_only=True)
+    del content["settings"]["generator"]["upsampling"]
+    torch.save(content, path)
+    with pytest.raises(ModelFileError, match=r"(?s)model.ckpt: its settings are not those of a generator.*upsampling"):
+        load_generators(path, torch.device("cpu"))
 
 
 def test_a_model_whose_weights_do_not_fit_is_named(tmp_path: Path) -> None:

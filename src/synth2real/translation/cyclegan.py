@@ -202,7 +202,8 @@ class CycleGAN(pl.LightningModule):
         self.of_target = MultiscaleDiscriminator(settings.discriminator)
         self.generators = Generators(self.to_target, self.to_source)
         self.discriminators = (self.of_source, self.of_target)
-        self.averaged = nn.ModuleList(deepcopy(network).requires_grad_(False) for network in self.generators)
+        kept = self.generators if settings.optimizer.average else ()
+        self.averaged = nn.ModuleList(deepcopy(network).requires_grad_(False) for network in kept)
         self.source_pool = ImagePool(settings.pool_size)
         self.target_pool = ImagePool(settings.pool_size)
 
@@ -422,8 +423,8 @@ def train_translator(
             write_samples(path, shown[0], shown[1], module.result, module.device, size=settings.crop.load_size)
             (resume / "samples").mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, resume / "samples" / path.name)
-
             tracking.log_picture(path)
+
     torch.manual_seed(settings.seed)
     module = CycleGAN(settings, segmenter=segmenter, after_step=show)
     if (resume / "samples").is_dir():

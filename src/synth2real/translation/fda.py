@@ -29,12 +29,10 @@ def swap_low_frequencies(
         The image in the same unit; it can leave the range of the inputs.
 
     Raises:
-        ValueError: If the sizes differ, or beta is out of range.
+        ValueError: If the sizes differ.
     """
     if source.shape != target.shape:
         raise ValueError(f"source and target must be of one size, got {source.shape} and {target.shape}")
-    if not 0 <= beta <= 0.5:
-        raise ValueError(f"beta must be in 0..0.5, got {beta}")
     if beta == 0:
         return source
     height, width = source.shape[:2]

@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from synth2real.training import ModelFileError, load_model, save_model
@@ -227,10 +227,14 @@ def load_generators(path: Path, device: torch.device) -> Generators:
     """Reads a trained translator, ready for inference.
 
     Raises:
-        ModelFileError: If the file is missing, damaged, of another kind, or its weights do not fit its settings.
+        ModelFileError: If the file is missing, damaged, of another kind, or its settings are others than now, or do not fit its
+            weights.
     """
     model = load_model(path, MODEL_KIND)
-    settings = TypeAdapter(GeneratorSettings).validate_python(model.settings["generator"])
+    try:
+        settings = TypeAdapter(GeneratorSettings).validate_python(model.settings["generator"])
+    except (KeyError, ValidationError) as error:
+        raise ModelFileError(f"{path}: its settings are not those of a generator ({error}); train it again.") from None
     generators = []
     for name in Generators._fields:
         network = Generator(settings)

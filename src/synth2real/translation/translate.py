@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from rich.progress import track
 from torch import Tensor
 
-from synth2real.frames import FRAMES_FILE, Frame, read_frames, resize_image, write_frames, write_image
+from synth2real.frames import FRAMES_FILE, Frame, FrameError, read_frames, resize_image, write_frames, write_image
 from synth2real.hardware import HardwareSettings
 from synth2real.training import inference_device, resume_folder
 from synth2real.translation.data import to_image, to_tensor
@@ -42,6 +42,10 @@ class TranslateSettings:
             raise ValueError(f"overlap must be in [0, half of tile's shorter side], got {self.overlap} for {self.tile}")
 
 
+class TilesTooSmallError(RuntimeError):
+    """The section ``translate`` asks for tiles that the translator cannot take."""
+
+
 def tile_spans(length: int, tile: int, overlap: int, stride: int) -> list[tuple[int, int]]:
     """First and one past the last pixel of the fewest tiles that cover a side, evenly long.
 
@@ -54,14 +58,15 @@ def tile_spans(length: int, tile: int, overlap: int, stride: int) -> list[tuple[
         stride: See :attr:`synth2real.translation.generators.GeneratorSettings.stride`.
 
     Raises:
-        ValueError: If a tile has no room for more than its overlap.
+        TilesTooSmallError: If a tile has no room for more than its overlap.
     """
     if length <= tile:
         return [(0, length)]
     most = (tile - overlap) // stride * stride
     if most < 1:
-        raise ValueError(
-            f"tiles must be at least {overlap + stride} pixels long (overlap and stride of the generator), got {tile}"
+        raise TilesTooSmallError(
+            f"translate.tile must be at least {overlap + stride} pixels high and wide (translate.overlap and the generator's "
+            f"stride of {stride}), got {tile}; raise it, or lower translate.overlap."
         )
     count = -(-(length - overlap) // most)
     step = -(-(length - overlap) // (count * stride)) * stride
@@ -158,12 +163,20 @@ def translate_frames(source: Path, model: Path, out: Path, settings: TranslateSe
         hardware: What to run on.
 
     Raises:
-        FrameError: If the frame set is unfinished or an image is damaged.
+        FrameError: If the frame set is unfinished, or an image is damaged or too small for the translator.
         ModelFileError: If the model is missing or no translator.
+        TilesTooSmallError: If frames are larger than a tile, and a tile is too small for the translator.
     """
     frames = read_frames(source).split("train")
     device = inference_device(hardware)
     generator = load_generators(model, device).to_target
+    for frame in frames.frames:
+        height, width = settings.size or (frame.height, frame.width)
+        if min(height, width) < generator.settings.minimum_size:
+            raise FrameError(
+                f"{frames.image_path(frame)}: is translated at {height}x{width} (height x width), but the translator takes sides "
+                f"of at least {generator.settings.minimum_size} pixels. Set translate.size."
+            )
     unfinished = resume_folder("translate", (settings, hardware.accelerator), [source, model])
 
     def path(frame: Frame) -> Path:
