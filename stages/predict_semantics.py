@@ -1,4 +1,4 @@
-"""Predicts label maps with a trained segmenter."""
+"""Predicts label maps and confidences with a trained segmenter."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from synth2real.segmentation.predict import SemanticPredictionSettings, predict_
 
 
 def main(images: Path, model: Path, out: Path, splits: tuple[str, ...] = ()) -> None:
-    """Writes predicted label ids at each image's own resolution.
+    """Writes predicted label ids and, by params.yaml, confidences at each image's own resolution.
 
     Args:
         images: Frame set with images.

@@ -25,7 +25,8 @@ def main(source: Path, translated: Path, target: Path, segmenter: Path, out: Pat
     hardware = read_section("hardware", HardwareSettings)
     settings = read_section("translation_scores", TranslationScoreSettings)
     sets = chosen_sets(source, translated, target, settings)
-    scores = score_translation(sets, load_predictor(segmenter, hardware), settings, hardware)
+    predict = load_predictor(segmenter, hardware)
+    scores = score_translation(sets, lambda image: predict(image).train_ids, settings, hardware)
     write_text(out, json.dumps(scores, indent=2) + "\n")
     write_image(grid, sheet(picture_rows(sets, 6), ("source", "translated", "target")))
 

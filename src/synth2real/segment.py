@@ -110,7 +110,9 @@ def load_models(models: Models) -> Segment:
 def _predict_with(
     model: Path, hardware: HardwareSettings
 ) -> Callable[[UInt8[np.ndarray, "height width 3"]], UInt8[np.ndarray, "height width"]]:
-    return load_predictor(model, hardware, flip=read_section("predict_semantics", SemanticPredictionSettings).flip)
+    settings = read_section("predict_semantics", SemanticPredictionSettings)
+    predict = load_predictor(model, hardware, dataclasses.replace(settings, confidence=False))
+    return lambda image: predict(image).train_ids
 
 
 def _translate_with(

@@ -67,8 +67,9 @@ def test_a_padded_image_is_one_whose_edges_were_repeated(settings: SegmentationS
 def test_every_parameter_learns(settings: SegmentationSettings, name: str) -> None:
     segmenter = Segmenter(network_of(name, settings)).train()
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8))
-    F.cross_entropy(segmenter(images), torch.randint(0, 19, (2, 64, 64))).backward()
-    still = [name for name, weight in segmenter.named_parameters() if weight.grad is None or not weight.grad.any()]
+    loss = F.cross_entropy(segmenter(images), torch.randint(0, 19, (2, 64, 64)))
+    torch.autograd.backward(loss)
+    still = [place for place, weight in segmenter.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert not still
 
 

@@ -227,26 +227,29 @@ def _zero(bias: Tensor | None) -> None:
 
 def _build(settings: NetworkSettings) -> nn.Module:
     encoder = settings.encoder if settings.encoder in _MIX_TRANSFORMERS else f"tu-{settings.encoder}"
+    network: nn.Module
     if settings.architecture == "largefov":
-        return LargeFOV(settings.decoder_channels, settings.atrous_rates[0], settings.dropout)
-    if settings.architecture == "deeplabv2":
+        network = LargeFOV(settings.decoder_channels, settings.atrous_rates[0], settings.dropout)
+    elif settings.architecture == "deeplabv2":
         features = smp.encoders.get_encoder(encoder, weights=None, output_stride=settings.output_stride)
-        return DeepLabV2(features, features.out_channels[-1], settings.atrous_rates)
-    if settings.architecture == "segformer":
+        network = DeepLabV2(features, features.out_channels[-1], settings.atrous_rates)
+    elif settings.architecture == "segformer":
         segformer = smp.Segformer(
             encoder, encoder_weights=None, decoder_segmentation_channels=settings.decoder_channels, classes=NUM_CLASSES
         )
         segformer.segmentation_head.insert(0, nn.Dropout2d(settings.dropout))
-        return segformer
-    return smp.DeepLabV3Plus(
-        encoder,
-        encoder_weights=None,
-        encoder_output_stride=settings.output_stride,
-        decoder_channels=settings.decoder_channels,
-        decoder_atrous_rates=settings.atrous_rates,
-        decoder_aspp_dropout=settings.dropout,
-        classes=NUM_CLASSES,
-    )
+        network = segformer
+    else:
+        network = smp.DeepLabV3Plus(
+            encoder,
+            encoder_weights=None,
+            encoder_output_stride=settings.output_stride,
+            decoder_channels=settings.decoder_channels,
+            decoder_atrous_rates=settings.atrous_rates,
+            decoder_aspp_dropout=settings.dropout,
+            classes=NUM_CLASSES,
+        )
+    return network
 
 
 class Segmenter(nn.Module):
