@@ -15,6 +15,7 @@ import logging
 import math
 import os
 import queue
+import re
 import shlex
 import subprocess
 import sys
@@ -100,7 +101,7 @@ def start(settings: Mapping[str, object], *, training: str | None = None, resume
     global _sender
     close()
     _sender = subprocess.Popen(
-        [sys.executable, "-c", "from synth2real.tracking import forward; forward()"],
+        [sys.executable, "-c", f"from synth2real.tracking import forward; forward({PATIENCE})"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         env=_DEFAULTS | os.environ,
@@ -223,10 +224,8 @@ class _Run:
     """A run in the store. Each method may be called again if it failed half way."""
 
     def __init__(self, uri: str) -> None:
-        from mlflow import MlflowClient
-
         self.uri = uri
-        self.client = MlflowClient(uri)
+        self.client: Any = None
         self.id = ""
         self.monitor: Any = None
 
@@ -251,11 +250,13 @@ class _Run:
                 self.client.set_terminated(self.id, message["status"], message["time"])
 
     def start(self, message: Mapping[str, Any]) -> None:
+        from mlflow import MlflowClient
         from mlflow.entities import Param
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         if not self.id:
             prepare_store(self.uri)
+            self.client = MlflowClient(self.uri)
             self.id = (message["resumed"] and self.unfinished(message["training"])) or self.create(message)
         self.client.update_run(self.id, "RUNNING")
         params = [Param(name, value[:6000]) for name, value in message["params"].items()]
@@ -275,11 +276,11 @@ class _Run:
         if self.uri.startswith(_SQLITE):
             artifacts = (Path(self.uri.removeprefix(_SQLITE)).absolute().parent / "artifacts").as_uri()
         with suppress(MlflowException):  # it is there
-            return self.client.create_experiment(name, artifacts)
+            return str(self.client.create_experiment(name, artifacts))
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
             raise TrackingError(f"{self.uri}: experiment {name} can be neither made nor found.")
-        return experiment.experiment_id
+        return str(experiment.experiment_id)
 
     def unfinished(self, training: str) -> str | None:
         wanted = f"tags.training = '{training}' and attributes.status != 'FINISHED'"
@@ -306,45 +307,65 @@ def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[first : first + size] for first in range(0, len(items), size))
 
 
-def _read(messages: "queue.SimpleQueue[dict[str, Any] | None]") -> None:
-    status: Status = "KILLED"
-    for line in sys.stdin.buffer:
-        message = json.loads(line)
-        if message["kind"] == "status":
-            status = message["status"]
-        else:
-            messages.put(message)
-    deadline = threading.Timer(PATIENCE, os._exit, [1])
-    deadline.daemon = True
-    deadline.start()
-    messages.put({"kind": "end", "status": status, "time": time.time_ns() // 1_000_000})
-    messages.put(None)
+class _Forwarder:
+    """Takes messages from standard input at any time, and brings each to the store as soon as that answers."""
+
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
+        self.run = _Run(store())
+        self.messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self.warned = False
+
+    def warn(self, cause: str) -> None:
+        if not self.warned:
+            self.warned = True
+            where = re.sub("//[^/@]*@", "//", self.run.uri)  # without a password
+            print(f"MLflow: no entry in {where}; the work itself goes on ({cause}).", file=sys.stderr, flush=True)
+
+    def read(self) -> None:
+        status: Status = "KILLED"
+        for line in sys.stdin.buffer:
+            message = json.loads(line)
+            if message["kind"] == "status":
+                status = message["status"]
+            else:
+                self.messages.put(message)
+        self.messages.put({"kind": "end", "status": status, "time": time.time_ns() // 1_000_000})
+        self.messages.put(None)
+        time.sleep(self.patience)
+        self.warn("no answer in time")
+        os._exit(1)
+
+    def send(self) -> None:
+        for message in iter(self.messages.get, None):
+            while not self.sent(message):
+                time.sleep(1)
+
+    def sent(self, message: Mapping[str, Any]) -> bool:
+        """False if the message may get through later."""
+        try:
+            self.run.receive(message)
+        except Exception as error:
+            self.warn(f"{type(error).__name__}: {error}".splitlines()[0][:300])
+            final = isinstance(error, (OSError, ImportError)) or getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE"
+            if final and not self.run.id:
+                os._exit(1)
+            return final
+        return True
 
 
-def forward() -> None:
-    """Sends the run that comes in by standard input; the whole life of the sending process."""
+def forward(patience: float) -> None:
+    """Sends the run that comes in by standard input: the whole life of the sending process.
+
+    Args:
+        patience: Seconds to live at most after standard input has ended.
+    """
     os.nice(10)
-    messages: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=[messages], daemon=True).start()
     logging.disable()
-    run = _Run(store())
-    warned = False
-    for message in iter(messages.get, None):
-        while True:
-            try:
-                run.receive(message)
-            except Exception as error:
-                if not warned:
-                    cause = str(error).splitlines()[0][:300]
-                    print(f"MLflow: {run.uri} took no entry; the run goes on without ({cause}).", file=sys.stderr, flush=True)
-                warned = True
-                if not isinstance(error, OSError) and getattr(error, "error_code", "") != "INVALID_PARAMETER_VALUE":
-                    time.sleep(1)
-                    continue
-                if not run.id:
-                    os._exit(1)
-            break
-    os._exit(0)
+    forwarder = _Forwarder(patience)
+    threading.Thread(target=forwarder.read, daemon=True).start()
+    forwarder.send()
+    os._exit(0)  # threads of a client may still wait
 
 
 # --- Commands --------------------------------------------------------------------------------------------------------
