@@ -181,12 +181,15 @@ def test_no_target_annotation_reaches_training(tmp_path: Path) -> None:
     rows = {
         "seeds": [1, 2],
         "oracle": ["oracle"],
+        "target_bn": ["target_bn"],
+        "online": ["online"],
         "restyle": methods,
         "translations": ["adapted", "fda", "colour_statistics"],
-        "ladder": ["source_only", "fda", "colour_statistics", "adapted", "round-1", "oracle"],
+        "ladder": ["source_only", "target_bn", "fda", "colour_statistics", "adapted", "online", "round-1", "oracle"],
     }
     tainted = _tainted(_tree_with(rows, tmp_path))
-    assert {"evaluate@fda-1", "evaluate@colour_statistics-2"} <= tainted  # so the controls are rows, of untainted models
+    rows_off_by_default = {"evaluate@fda-1", "evaluate@colour_statistics-2", "evaluate@target_bn-1", "evaluate@online-2"}
+    assert rows_off_by_default <= tainted  # so they are rows, of untainted models
     assert {"check_data", "evaluate@adapted-1", "compare", "report", "train_oracle@oracle-2"} <= tainted
     for name in tainted:
         assert name in MAY_SEE_ANNOTATIONS or name.startswith(MAY_SEE_ANNOTATIONS_OF_A_MODEL), name

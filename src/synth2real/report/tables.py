@@ -113,7 +113,7 @@ def runs(folder: Path, suffix: str) -> dict[str, Path]:
 
 
 def ladder_position(run: str) -> tuple[int, int, str, int]:
-    """Sorts models as the method builds on them: source_only, controls, adapted, round-1, round-2, ..., others, oracle.
+    """Sorts models as the method builds on them: source_only, controls, adapted, online, round-1, round-2, ..., others, oracle.
 
     Args:
         run: A model's name, or with its seed, such as ``adapted/seed-2``.
@@ -121,9 +121,9 @@ def ladder_position(run: str) -> tuple[int, int, str, int]:
     model, _, seed = run.partition("/seed-")
     number = int(seed) if seed.isdecimal() else 0
     if match := re.fullmatch(r"round-(\d+)", model):
-        return (3, int(match[1]), model, number)
-    places = {"source_only": 0, "source_only_target_bn": 1, "colour_statistics": 1, "fda": 1, "adapted": 2, "oracle": 5}
-    return (places.get(model, 4), 0, model, number)
+        return (4, int(match[1]), model, number)
+    places = {"source_only": 0, "target_bn": 1, "colour_statistics": 1, "fda": 1, "adapted": 2, "online": 3, "oracle": 6}
+    return (places.get(model, 5), 0, model, number)
 
 
 def read_table(evaluations: Path, comparison: Path) -> Table:
