@@ -24,7 +24,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import UInt8
 from PIL import Image
 
 from synth2real.frames import map_frames, write_png, write_text
@@ -38,7 +38,6 @@ WorldName = Literal["gta", "cityscapes", "veis"]
 
 _EGO_VEHICLE: Final = LABEL_BY_NAME["ego vehicle"].label_id
 _HOODS: Final = 4
-_OUTLINE_SCALE: Final = 4  # an outline is traced on a mask enlarged this often, so that it follows pixel edges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,14 +208,13 @@ def _place(job: _Job, rng: np.random.Generator) -> tuple[looks.LookName, Street]
 
 
 def _with_hood(rendering: Rendering, variant: int) -> Rendering:
-    height, width = rendering.label_ids.shape
-    mask, colours = looks.hood(height, width, variant)
+    mask, colours = looks.hood(*rendering.label_ids.shape, variant)
+    image, label_ids, instance_ids = rendering.image.copy(), rendering.label_ids.copy(), rendering.instance_ids.copy()
+    covered = slice(-len(mask), None)
     share = mask[..., None] / np.float32(255.0)
-    image = (rendering.image * (1.0 - share) + 255.0 * colours * share).astype(np.uint8)
-    covered = mask > 127
-    label_ids, instance_ids = rendering.label_ids.copy(), rendering.instance_ids.copy()
-    label_ids[covered] = _EGO_VEHICLE
-    instance_ids[covered] = _EGO_VEHICLE
+    image[covered] = image[covered] * (1.0 - share) + 255.0 * colours * share
+    for ids in (label_ids, instance_ids):
+        ids[covered][mask > 127] = _EGO_VEHICLE
     return rendering._replace(image=image, label_ids=label_ids, instance_ids=instance_ids)
 
 
@@ -227,7 +225,7 @@ class _Frame(NamedTuple):
     """What COCO's index tells of a frame: its file and the (category, polygons, area, box) of its objects."""
 
     file_name: str
-    objects: list[tuple[int, list[list[float]], int, list[int]]]
+    objects: list[tuple[int, list[list[int]], int, list[int]]]
 
 
 def _write_gta(root: Path, job: _Job, number: int, rendering: Rendering, settings: WorldSettings) -> _Frame:
@@ -262,12 +260,12 @@ def _write_veis(root: Path, job: _Job, number: int, rendering: Rendering, settin
         write_png(root / "pixel_labels" / f"{name}_trainIds.png", train_ids)
     objects = []
     foreground = rendering.foreground_ids
-    for value in np.unique(foreground[foreground > 0]).tolist():
-        mask = foreground == value
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        box = [int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)]
-        cut = mask[box[1] : box[1] + box[3], box[0] : box[0] + box[2]]
-        objects.append((_CATEGORIES[value // INSTANCE_FACTOR], outlines(cut, box[0], box[1]), int(cut.sum()), box))
+    for value in np.flatnonzero(np.bincount(foreground.ravel())[1:]) + 1:
+        mask = (foreground == value).view(np.uint8)
+        left, top, width, height = cv2.boundingRect(mask)
+        cut = mask[top : top + height, left : left + width]
+        category = _CATEGORIES[int(value) // INSTANCE_FACTOR]
+        objects.append((category, outlines(cut, left, top), cv2.countNonZero(cut), [left, top, width, height]))
     return _Frame(f"{name}.png", objects)
 
 
@@ -275,21 +273,21 @@ _CATEGORIES: Final = {label.label_id: index for index, label in enumerate(VEIS_L
 _WRITERS: Final = {"gta": _write_gta, "cityscapes": _write_cityscapes, "veis": _write_veis}
 
 
-def outlines(mask: Bool[np.ndarray, "h w"], left: int, top: int) -> list[list[float]]:
-    """COCO polygons of a mask, one for each connected part, along the pixels' outer edges; holes are filled.
+def outlines(mask: UInt8[np.ndarray, "h w"], left: int, top: int) -> list[list[int]]:
+    """COCO polygons of a mask, one for each connected part, exactly along the pixels' outer edges; holes are filled.
 
     Args:
-        mask: the object, cut out of its frame; not empty.
+        mask: the object, above 0, cut out of its frame; not empty.
         left: column of the mask's first pixel in the frame.
         top: row of the mask's first pixel in the frame.
 
     Returns:
         Lists x1, y1, x2, y2, ... in pixels, the first pixel's outer corner being (0, 0).
     """
-    large = np.repeat(np.repeat(mask.astype(np.uint8), _OUTLINE_SCALE, axis=0), _OUTLINE_SCALE, axis=1)
-    contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    corner = np.array((left, top))
-    return [((contour[:, 0] + 0.5) / _OUTLINE_SCALE + corner).ravel().tolist() for contour in contours]
+    doubled = cv2.resize(mask, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    contours, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    corner = np.array((left, top))  # the halves of pixel i have the numbers 2i and 2i + 1; its edges lie at i and i + 1
+    return [((contour[:, 0] + 1) // 2 + corner).ravel().tolist() for contour in contours]
 
 
 def _write_coco(root: Path, jobs: Sequence[list[_Frame]], settings: WorldSettings) -> None:

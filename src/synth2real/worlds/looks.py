@@ -266,20 +266,22 @@ def finish(
         return graded
     height, width = image.shape[:2]
     blurred = cv2.GaussianBlur(image, (5, 5), rng.uniform(0.35, 0.7))
-    pixels = cv2.transform(blurred, _CAMERA_COLOURS).astype(np.float32)
-    pixels *= (exposure / 255.0) * _vignette(height, width)
-    np.minimum(pixels, 1.0, out=pixels)
-    pixels = 0.025 + 0.95 * pixels * np.sqrt(np.sqrt(pixels))  # dark tones sink, but black is lifted as through a windscreen
+    exposed = cv2.multiply(cv2.transform(blurred, _CAMERA_COLOURS), _vignette(height, width), scale=exposure, dtype=cv2.CV_8U)
     top, left = (int(offset) for offset in rng.integers(0, 64, 2))
     noise = _noise(height, width)[top : top + height, left : left + width]
-    pixels += noise * np.sqrt(0.006**2 + 0.012**2 * pixels)  # read noise, and shot noise that grows with the light
-    levels = (255.0 * np.clip(pixels, 0.0, 1.0)).astype(np.uint8)
-    encoded = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 92))])[1]
-    return np.ascontiguousarray(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))[..., ::-1])
+    disturbed = cv2.multiply(noise, cv2.LUT(exposed, _CAMERA_DEVIATION))
+    levels = cv2.add(disturbed, cv2.LUT(exposed, _CAMERA_TONES), dtype=cv2.CV_8U)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 92))]
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(levels, cv2.COLOR_RGB2BGR), quality)[1]
+    return np.asarray(cv2.cvtColor(np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB))
 
 
 _CAMERA_COLOURS: Final = np.array(((0.811, 0.07, 0.07), (0.075, 0.87, 0.075), (0.072, 0.072, 0.836)), np.float32)
 """Colour matrix of the camera: a little paler than the scene, and greenish."""
+_CAMERA_TONES: Final = 255.0 * (0.025 + 0.95 * np.linspace(0.0, 1.0, 256, dtype=np.float32) ** 1.25)
+"""The camera's tone curve, from and to [0, 255]: dark tones sink, but black is lifted as through a windscreen."""
+_CAMERA_DEVIATION: Final = np.sqrt((255.0 * 0.006) ** 2 + 255.0 * 0.012**2 * _CAMERA_TONES)
+"""Standard deviation of the noise at each level: read noise, and shot noise that grows with the light."""
 
 
 @cache
@@ -289,18 +291,19 @@ def _noise(height: int, width: int) -> Float32[np.ndarray, "h w 3"]:
 
 
 @cache
-def _vignette(height: int, width: int) -> Float32[np.ndarray, "h w 1"]:
+def _vignette(height: int, width: int) -> Float32[np.ndarray, "h w 3"]:
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    return np.asarray(1.0 - 0.22 * (x**2 + 0.4 * y**2) ** 1.2, np.float32)[..., None]
+    share = np.asarray(1.0 - 0.22 * (x**2 + 0.4 * y**2) ** 1.2, np.float32)
+    return np.repeat(share[..., None], 3, axis=2)
 
 
 @cache
-def hood(height: int, width: int, variant: int) -> tuple[UInt8[np.ndarray, "h w"], Float32[np.ndarray, "h w 3"]]:
-    """The ego-vehicle's hood: its mask (255 inside) and its colours in [0, 1], at the bottom of the frame."""
+def hood(height: int, width: int, variant: int) -> tuple[UInt8[np.ndarray, "rows w"], Float32[np.ndarray, "rows w 3"]]:
+    """The ego-vehicle's hood: its mask (255 inside) and its colours in [0, 1], in the lowest rows of the frame."""
     rng = np.random.default_rng((97, variant))
     x = np.linspace(-1.0, 1.0, width)
     top = height * (1.0 - rng.uniform(0.015, 0.04) - rng.uniform(0.02, 0.04) * np.clip(1.0 - x**2 * 1.05, 0.0, 1.0) ** 0.6)
-    rows = np.arange(height)[:, None]
+    rows = np.arange(int(top.min()), height)[:, None]
     mask = (np.clip(rows - top[None], 0.0, 1.0) * 255).astype(np.uint8)
     depth = np.clip((rows - top[None]) / (0.1 * height), 0.0, 1.0)[..., None]
     tint = rng.uniform(0.05, 0.35) * np.array((1.0, 1.02, 1.06))

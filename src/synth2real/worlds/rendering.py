@@ -267,7 +267,7 @@ class Renderer:
         image = cv2.cvtColor(cv2.flip(small, 0), cv2.COLOR_BGRA2RGB)
         step = self._supersampling
         first = (step - 1) // 2  # the rasteriser draws a quarter of a sample up and to the left, and so does this
-        codes = self._ids.pixels()[::-1][first::step, first::step].copy().view("<u4")[..., 0] & 0xFFFFFF
+        codes = self._ids.pixels().view("<u4")[::-1, :, 0][first::step, first::step] & 0xFFFFFF
         return Rendering(np.asarray(image), *_decode(codes, self._labels))
 
 
@@ -281,14 +281,14 @@ def _decode(
     codes: UInt32[np.ndarray, "height width"], labels: UInt8[np.ndarray, "n"]
 ) -> tuple[UInt8[np.ndarray, "height width"], UInt16[np.ndarray, "height width"], UInt16[np.ndarray, "height width"]]:
     """Label ids, instance ids and foreground ids of the object numbers that the id pass drew."""
-    present = np.zeros(len(labels), bool)
-    present[codes] = True
+    index = codes.astype(np.intp)
+    present = np.bincount(index.ravel(), minlength=len(labels)) > 0
     foreground = np.zeros(len(labels), np.uint16)
     for label in np.unique(labels[present & _IS_FOREGROUND[labels]]):
         members = np.flatnonzero(present & (labels == label))
         foreground[members] = int(label) * INSTANCE_FACTOR + np.arange(len(members))
     instance = np.where(_IS_THING[labels], foreground, labels)
-    return labels[codes], instance[codes], foreground[codes]
+    return labels.take(index), instance.take(index), foreground.take(index)
 
 
 class _Pass:
