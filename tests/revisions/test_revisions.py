@@ -404,3 +404,15 @@ def test_workflows_are_pinned_and_may_do_little() -> None:
         assert "pull_request_target" not in text
         assert re.search(r"(?m)^permissions:( \{\}|\n  contents: read)$", text), path
         assert set(re.findall(r"(\S+): write", text)) <= {"pull-requests"}
+
+
+def test_studies_with_lock_files_of_their_own_are_left_out(scratch: Any) -> None:
+    before = read_snapshot(scratch.root, resolve(scratch.root, "HEAD"))
+    scratch.write(
+        "studies/weights/dvc.yaml",
+        "stages:\n  try:\n    wdir: ../..\n    cmd: python stages/try.py\n    outs: [data/tried]\n"
+        "    metrics: [studies/weights/scores.json: {cache: false}]\n",
+    )
+    scratch.commit("A study that never ran")
+    after = read_snapshot(scratch.root, resolve(scratch.root, "HEAD"))
+    assert (after.stale, after.uncommitted, after.metrics) == (before.stale, before.uncommitted, before.metrics)

@@ -23,6 +23,11 @@ class StaleStage(NamedTuple):
     """What differs from dvc.lock, such as ``src/synth2real/fusion.py modified``."""
 
 
+def stages_of(repo: Repo) -> list[Stage]:
+    """The stages of the experiment's own dvc.yaml; studies have theirs, with a lock file of their own."""
+    return [stage for stage in repo.index.stages if stage.path_in_repo == "dvc.yaml"]
+
+
 def stale_stages(repo: Repo, folder: Path) -> list[StaleStage]:
     """The stages whose entry in dvc.lock is missing or does not fit the files beside it, in dvc.yaml's order.
 
@@ -35,9 +40,10 @@ def stale_stages(repo: Repo, folder: Path) -> list[StaleStage]:
     lock = folder / "dvc.lock"
     content = YAML(typ="safe").load(lock) if lock.is_file() else {}
     entries = (content or {}).get("stages", {})
-    made = {out.def_path: out.hash_info.value for stage in repo.index.stages for out in stage.outs if out.hash_info}
+    stages = stages_of(repo)
+    made = {out.def_path: out.hash_info.value for stage in stages for out in stage.outs if out.hash_info}
     found = []
-    for stage in repo.index.stages:
+    for stage in stages:
         reasons = tuple(_reasons(stage, made)) if stage.name in entries else ("not in dvc.lock: never run, or not committed",)
         if reasons:
             found.append(StaleStage(stage.name, reasons))

@@ -24,7 +24,7 @@ from jaxtyping import Float64
 
 from synth2real.presets import Value, read_values
 from synth2real.report.tables import ladder_position
-from synth2real.revisions.lock import StaleStage, stale_stages
+from synth2real.revisions.lock import StaleStage, stages_of, stale_stages
 from synth2real.revisions.scores import Score, flatten
 
 _PICTURES = (".jpg", ".png", ".html")
@@ -187,7 +187,7 @@ def read_snapshot(repository: Path, revision: Revision) -> Snapshot:
 
 
 def _read(repo: Repo, folder: Path, revision: Revision) -> Snapshot:
-    outs = [out for stage in repo.index.stages for out in stage.outs]
+    outs = [out for stage in stages_of(repo) for out in stage.outs]
     declared = sorted({out.def_path for out in outs if out.metric}, key=_position)
     metrics = {_name(path): flatten(_json(folder, path, revision)) for path in declared if (folder / path).is_file()}
     if not any(metrics.values()):
