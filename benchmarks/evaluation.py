@@ -10,6 +10,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,19 @@ from synth2real.evaluation.evaluate import EvaluationSettings, evaluate
 from synth2real.evaluation.resampling import BootstrapSettings
 from synth2real.frames import Frame, read_label, write_frames, write_label
 from synth2real.label_space import IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID, LABEL_SPACES, NUM_CLASSES, TRAIN_ID_TO_LABEL_ID
-from synth2real.worlds.exporters import CityscapesSettings, GtaSettings, VeisSettings, WorldSettings, render_world
+from synth2real.params import read_section
+from synth2real.worlds.exporters import CityscapesSettings, WorldSettings, render_world
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as official  # noqa: N813
 
-WORLD = WorldSettings(
-    seed=1,
+WORLD = replace(
+    read_section("worlds", WorldSettings),
     height=1024,
     width=2048,
     supersampling=1,
-    gta=GtaSettings(streets=1, views=1),
     cityscapes=CityscapesSettings(train_streets=1, val_streets=2, views=2),
-    veis=VeisSettings(multi_class=1, single_class=1, views=1, pixel_labels_every=1),
 )
 COPIES = 12
 """Of each rendered frame, so that what is done once in a run weighs as little as in a longer one."""

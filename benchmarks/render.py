@@ -2,25 +2,19 @@
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import cv2
 
-from synth2real.worlds.exporters import (
-    CityscapesSettings,
-    GtaSettings,
-    VeisSettings,
-    WorldName,
-    WorldSettings,
-    render_world,
-)
+from synth2real.params import read_section
+from synth2real.worlds.exporters import CityscapesSettings, GtaSettings, VeisSettings, WorldName, WorldSettings, render_world
 
-SETTINGS = WorldSettings(
-    seed=1,
+SETTINGS = replace(
+    read_section("worlds", WorldSettings),
     height=256,
     width=512,
-    supersampling=2,
     gta=GtaSettings(streets=5, views=24),
     cityscapes=CityscapesSettings(train_streets=4, val_streets=1, views=24),
     veis=VeisSettings(multi_class=5, single_class=5, views=12, pixel_labels_every=4),

@@ -110,15 +110,11 @@ def test_the_game_is_more_saturated_than_the_camera() -> None:
 
 
 @pytest.mark.parametrize(("level", "exposure"), [(40, 1.0), (128, 0.8), (200, 1.25)])
-def test_the_camera_has_a_tone_curve_and_more_noise_in_the_light(level: int, exposure: float) -> None:
+def test_the_camera_follows_its_tone_curve(level: int, exposure: float) -> None:
     """Grey at the middle of the frame, where there is no vignette, against the formula in real numbers."""
     picture = looks.finish(np.random.default_rng(3), "camera", np.full((128, 256, 3), level, np.uint8), exposure)
-    middle = picture[48:80, 96:160].astype(float)
     grey = np.minimum(level / 255 * exposure * np.array((0.951, 1.02, 0.98)), 1.0)
-    expected = 0.025 + 0.95 * grey**1.25
-    np.testing.assert_allclose(middle.mean((0, 1)), 255 * expected, atol=2.0)
-    drawn = 255 * np.sqrt(0.006**2 + 0.012**2 * expected[1])
-    assert 0.4 * drawn < middle[..., 1].std() < 1.3 * drawn  # compression smoothes
+    np.testing.assert_allclose(picture[48:80, 96:160].mean((0, 1)), 255 * (0.025 + 0.95 * grey**1.25), atol=2.0)
 
 
 def test_materials_tile_without_a_seam() -> None:
