@@ -1,9 +1,9 @@
 """A live view of trainings and evaluations in MLflow, beside DVC's files, which hold the truth.
 
 A process of its own sends each run, so a training neither loads MLflow (which takes seconds) nor waits for a store, and computes
-the same bits with and without it. Lines of JSON reach that process through a pipe that never blocks. While the store does not
-answer, it says so once and tries again; it ends by itself, at most :data:`PATIENCE` seconds after the training. A training that
-is killed closes the pipe, so its run ends as killed; when it is resumed, its run goes on.
+the same bits with and without it. Lines of JSON reach that process through a pipe that it always empties. While the store does
+not answer, it says so once and tries again; it ends by itself, at most :data:`PATIENCE` seconds after the training. A training
+that is killed closes the pipe, so its run ends as killed; when it is resumed, its run goes on.
 """
 
 import configparser
@@ -16,6 +16,7 @@ import math
 import os
 import queue
 import re
+import select
 import shlex
 import subprocess
 import sys
@@ -42,6 +43,7 @@ _DEFAULTS = {  # a user's own values win
     "OMP_NUM_THREADS": "1",
 }
 _DVC_VARIABLES = ("DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
+_PIPE_WAIT = 1.0  # seconds; a sender that lives reads at once, whatever its store does
 _SQLITE = "sqlite:///"
 
 _sender: subprocess.Popen[bytes] | None = None  # of this process's run
@@ -174,12 +176,16 @@ def _tell(kind: str, **content: object) -> None:
     if _sender is None:
         return
     assert _sender.stdin is not None
+    pipe = _sender.stdin.fileno()
     line = json.dumps({"kind": kind, "time": time.time_ns() // 1_000_000, **content}).encode() + b"\n"
     try:
-        whole = os.write(_sender.stdin.fileno(), line) == len(line)
-    except OSError:  # the pipe is full or has no reader
-        whole = False
-    if not whole:
+        while line and select.select([], [pipe], [], _PIPE_WAIT)[1]:
+            line = line[os.write(pipe, line) :]
+    except OSError:  # nobody reads; the sender has said why
+        line = b""
+        close()
+    if line:
+        print("MLflow: the process that sends entries does not take them; the work itself goes on.", file=sys.stderr, flush=True)
         close()
 
 
@@ -325,6 +331,8 @@ class _Forwarder:
     def read(self) -> None:
         status: Status = "KILLED"
         for line in sys.stdin.buffer:
+            if not line.endswith(b"\n"):
+                break  # the training ended in the middle of it
             message = json.loads(line)
             if message["kind"] == "status":
                 status = message["status"]
