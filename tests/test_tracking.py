@@ -89,7 +89,7 @@ class Regression(pl.LightningModule):
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         if batch_idx == 0 and self.current_epoch:
             self.after_epoch(self.current_epoch)
-        loss = (self.net(batch) - batch.sum(1, keepdim=True)).square().mean()
+        loss: Tensor = (self.net(batch) - batch.sum(1, keepdim=True)).square().mean()
         self.log("loss", loss, on_step=False, on_epoch=True)
         return loss
 
@@ -98,7 +98,7 @@ class Regression(pl.LightningModule):
 
 
 def draw(index: int, generator: np.random.Generator) -> Tensor:
-    return torch.tensor(generator.standard_normal(4, np.float32))
+    return torch.from_numpy(generator.standard_normal(4, np.float32))
 
 
 def train(folder: Path, module: Regression, *, tracked: bool = True) -> bytes:
