@@ -8,6 +8,7 @@ from synth2real.evaluation.scores import as_json
 from synth2real.frames import write_text
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
+from synth2real.tracking import record
 
 
 def main(annotations: Path, semantics: Path, out: Path, counts: Path, fused: Path | None = None) -> None:
@@ -21,10 +22,12 @@ def main(annotations: Path, semantics: Path, out: Path, counts: Path, fused: Pat
         fused: Frame set with fused label ids of the same frames.
     """
     predictions = {"unfused": semantics} | ({"fused": fused} if fused else {})
-    workers = read_section("hardware", HardwareSettings).workers
-    evaluation = evaluate(annotations, predictions, read_section("evaluation", EvaluationSettings), workers=workers)
+    settings, hardware = read_section("evaluation", EvaluationSettings), read_section("hardware", HardwareSettings)
+    evaluation = evaluate(annotations, predictions, settings, workers=hardware.workers)
     write_pixel_counts(counts, evaluation.frame_ids, evaluation.pixels)
     write_text(out, as_json(evaluation.scores))
+    if hardware.tracking:
+        record({"evaluation": settings}, evaluation.scores)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from synth2real.instances.mask_rcnn import load_detector
 from synth2real.instances.predict import PredictionSettings
 from synth2real.instances.train import InstanceSettings
 from synth2real.params import read_section, run
+from synth2real.tracking import record
 
 
 def main(instances: Path, model: Path, out: Path) -> None:
@@ -21,15 +22,18 @@ def main(instances: Path, model: Path, out: Path) -> None:
         out: JSON file with the metrics, in %.
     """
     network, detector = load_detector(model)
+    settings, hardware = read_section("predict_instances", PredictionSettings), read_section("hardware", HardwareSettings)
     metrics = evaluate_detector(
         detector,
         network,
         read_frames(instances).split("val"),
         min_area=read_section("instances", InstanceSettings).min_area,
-        settings=read_section("predict_instances", PredictionSettings),
-        hardware=read_section("hardware", HardwareSettings),
+        settings=settings,
+        hardware=hardware,
     )
     write_text(out, json.dumps(metrics, indent=2) + "\n")
+    if hardware.tracking:
+        record({"predict_instances": settings}, metrics)
 
 
 if __name__ == "__main__":
