@@ -12,6 +12,8 @@ from synth2real.augmentation import AugmentationSettings
 from synth2real.frames import FrameError, read_frames, write_frames, write_label
 from synth2real.label_space import LABEL_ID_TO_TRAIN_ID
 from synth2real.segmentation.data import (
+    RareClasses,
+    RareClassSettings,
     Samples,
     TrainingFrames,
     Views,
@@ -112,3 +114,91 @@ def test_a_damaged_image_is_named_before_training(make_frames: Callable[..., Pat
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(FrameError, match=r"source_1\.png: the file is truncated"):
         TrainingFrames([read_labelled_frames(root, root)], (32, 64), 1)
+
+
+# --- Rare class sampling ---------------------------------------------------------------------------------------------
+
+
+def pixel_counts(seed: int) -> np.ndarray:
+    """Pixels of 19 classes in 12 frames, in very different shares; class 18 nowhere, class 17 in a single pixel."""
+    counts = np.random.default_rng(seed).integers(0, 4 ** np.arange(12, 3, -0.5).astype(int), (12, 18))
+    counts[:, 17] = [1, *[0] * 11]
+    return np.pad(counts, ((0, 0), (0, 1)))
+
+
+@given(seed=st.integers(0, 99), temperature=st.sampled_from([0.01, 0.1, 1.0]))
+def test_class_probabilities_follow_the_paper(seed: int, temperature: float) -> None:
+    counts = pixel_counts(seed)
+    rare = RareClasses(counts, RareClassSettings(temperature=temperature, min_pixels=2), Path("frames"))
+    drawn = np.any(counts >= 2, axis=0)
+    shares = counts.sum(0) / counts.sum()
+    expected = np.exp((1 - shares[drawn]) / temperature)  # DAFormer, equations 9 and 10
+    np.testing.assert_allclose(rare.probabilities[drawn], expected / expected.sum())
+    assert not rare.probabilities[~drawn].any()
+    assert not drawn[17:].any()
+
+
+def test_classes_and_their_frames_are_drawn_as_often_as_the_formula_says() -> None:
+    counts, draws = pixel_counts(3), 20_000
+    rare = RareClasses(counts, RareClassSettings(temperature=0.1, min_pixels=50), Path("frames"))
+    generator = np.random.default_rng(0)
+    drawn = np.zeros((12, 19))
+    for _ in range(draws):
+        train_id, frame = rare.draw(generator)
+        drawn[frame, train_id] += 1
+    shows = counts >= 50
+    expected = draws * rare.probabilities * shows / shows.sum(0).clip(1)
+    assert not drawn[~shows].any()
+    cells = expected > 5
+    statistic = ((drawn - expected)[cells] ** 2 / expected[cells]).sum()
+    freedom = cells.sum() - 1
+    assert abs(statistic - freedom) < 4 * np.sqrt(2 * freedom)  # chi-square: mean k, variance 2 k
+
+
+def test_a_rare_class_is_in_most_views_of_its_frames(
+    make_frames: Callable[..., Path], strong_augmentation: AugmentationSettings, tmp_path: Path
+) -> None:
+    root = make_frames("source", 8, size=(64, 128))
+    frames = read_frames(root)
+    for number, frame in enumerate(frames.frames):
+        label_ids = np.full((64, 128), 7, np.uint8)
+        if number == 5:
+            label_ids[40:56, 100:116] = 33  # a bicycle, in one frame of eight
+        write_label(frames.label_path(frame), label_ids)
+    training = TrainingFrames([read_labelled_frames(root, root)], (64, 128), 1)
+    rare = RareClassSettings(temperature=0.01, min_pixels=100)
+    shares = []
+    for settings in (rare, None):
+        views = Views(training, strong_augmentation, (32, 32), 2, 1, settings)
+        seen = [(views(index, np.random.default_rng((1, index))).train_ids == 18).sum() for index in range(100)]
+        shares.append(np.mean(np.array(seen) >= 50))
+        again = views(7, np.random.default_rng((1, 7)))
+        np.testing.assert_array_equal(again.image, views(7, np.random.default_rng((1, 7))).image)
+    assert shares[0] > 0.7
+    assert shares[1] < 0.1
+
+
+def test_without_augmentation_a_view_is_the_frame_of_the_class(
+    make_frames: Callable[..., Path], augmentation: AugmentationSettings
+) -> None:
+    root = make_frames("source", 4)
+    training = TrainingFrames([read_labelled_frames(root, root)], (32, 64), 1)
+    views = Views(training, augmentation, (32, 64), 2, 1, RareClassSettings(temperature=1.0, min_pixels=256))
+    for index in range(8):
+        train_id, frame = views.rare[0].draw(np.random.default_rng((1, index)))
+        view = views(index, np.random.default_rng((1, index)))
+        np.testing.assert_array_equal(view.train_ids, training.get(0, frame)[1])
+        assert (view.train_ids == train_id).sum() >= 256
+
+
+def test_too_high_a_least_number_of_pixels_is_named(make_frames: Callable[..., Path], augmentation: AugmentationSettings) -> None:
+    root = make_frames("source", 2)
+    training = TrainingFrames([read_labelled_frames(root, root)], (32, 64), 1)
+    with pytest.raises(FrameError, match=r"source: no frame has segmentation.rare_classes.min_pixels \(9999\) .*most is \d+ "):
+        Views(training, augmentation, (32, 64), 2, 1, RareClassSettings(temperature=0.01, min_pixels=9999))
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"min_pixels": 0}])
+def test_rare_class_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        RareClassSettings(**{"temperature": 0.01, "min_pixels": 1, **wrong})  # type: ignore[arg-type]

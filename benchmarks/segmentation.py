@@ -1,0 +1,144 @@
+"""Training images a second against a plain loop with the same network, batch and samples, and how long the device waits for data.
+
+The plain loop reads and augments each sample when it is due, keeps the memory layout in which images are usually stacked
+(channels first), lets PyTorch compute dilated depthwise convolutions, and steps AdamW parameter by parameter. Frames are rendered
+streets.
+"""
+
+import shutil
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from synth2real.augmentation import augment
+from synth2real.frames import Frame, write_frames
+from synth2real.hardware import HardwareSettings
+from synth2real.label_space import IGNORE_INDEX
+from synth2real.params import read_section
+from synth2real.segmentation.data import Samples, TrainingFrames, Views, class_weights, read_labelled_frames
+from synth2real.segmentation.networks import AtrousDepthwiseConv2d, Segmenter
+from synth2real.segmentation.train import SegmentationSettings, SegmenterTraining
+from synth2real.training import fit, inference_device
+from synth2real.worlds.exporters import WorldSettings, render_world
+
+PLAIN_STEPS = 5
+"""Before ours, and as many after it."""
+STEPS = 18
+WARM_UP = 3
+"""Steps of each that do not count."""
+
+
+def make_frames(root: Path) -> Path:
+    """Renders 24 frames as a frame set."""
+    world = read_section("worlds", WorldSettings)
+    world = replace(world, cityscapes=replace(world.cityscapes, train_streets=2, val_streets=1, views=12))
+    render_world("cityscapes", root / "world", world, workers=1)
+    frames = []
+    for image in sorted((root / "world").glob("leftImg8bit/train/*/*.png")):
+        label = root / "world/gtFine/train" / image.parent.name / image.name.replace("leftImg8bit", "gtFine_labelIds")
+        frame = Frame(image.stem, "train", world.height, world.width)
+        for folder, path in (("images", image), ("labels", label)):
+            (root / folder).mkdir(exist_ok=True)
+            shutil.copyfile(path, root / folder / f"{frame.frame_id}.png")
+        frames.append(frame)
+    write_frames(root, frames)
+    return root
+
+
+class PlainLoop:
+    """Supervised training as one would write it down."""
+
+    def __init__(self, root: Path, weights: Tensor, settings: SegmentationSettings, device: torch.device) -> None:
+        self.frames, self.settings, self.device = read_labelled_frames(root, root), settings, device
+        self.segmenter = Segmenter(settings.network).to(device).train()
+        for layer in self.segmenter.modules():
+            if isinstance(layer, AtrousDepthwiseConv2d):
+                layer.__class__ = nn.Conv2d  # type: ignore[assignment]
+        self.weights = weights.to(device)
+        rate = settings.optimizer.learning_rate
+        self.optimizer = torch.optim.AdamW(self.segmenter.parameters(), rate, foreach=False, fused=False)
+        self.generator = np.random.default_rng(1)
+
+    def step(self) -> None:
+        samples = []
+        for index in self.generator.integers(0, len(self.frames), self.settings.schedule.batch_size):
+            sample = self.frames.image(index, self.settings.size), self.frames.train_ids(index, self.settings.size)
+            samples.append(augment(*sample, self.settings.augmentation, self.settings.crop, self.generator, outside=IGNORE_INDEX))
+        images, train_ids = (torch.from_numpy(np.stack(part)).to(self.device) for part in zip(*samples, strict=True))
+        logits = self.segmenter.logits(images.permute(0, 3, 1, 2).float().contiguous())
+        loss = F.cross_entropy(logits, train_ids.long(), self.weights, ignore_index=IGNORE_INDEX)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+
+    def seconds(self) -> list[float]:
+        """Of each step."""
+        times = [now()]
+        for _ in range(PLAIN_STEPS):
+            self.step()
+            times.append(now())
+        return list(np.diff(times))
+
+
+class Timed(SegmenterTraining):
+    """Our training, which notes when its steps begin and end."""
+
+    begins: list[float]
+    ends: list[float]
+
+    def on_fit_start(self) -> None:
+        self.begins, self.ends = [], []
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self.begins.append(now())
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.ends.append(now())
+
+
+def now() -> float:
+    """Seconds, once the device has done what it was told."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def main() -> None:
+    cv2.setNumThreads(0)
+    settings, hardware = read_section("segmentation", SegmentationSettings), read_section("hardware", HardwareSettings)
+    hardware = replace(hardware, tracking=False)
+    schedule = replace(settings.schedule, epochs=1, steps_per_epoch=STEPS)
+    settings = replace(settings, schedule=schedule, accumulate=1)
+    torch.manual_seed(1)
+    with tempfile.TemporaryDirectory() as folder:
+        root = make_frames(Path(folder))
+        frames = TrainingFrames([read_labelled_frames(root, root)], settings.size, settings.cache_mib)
+        weights = torch.tensor(class_weights(frames.class_counts, settings.class_weight_power), dtype=torch.float32)
+        plain_loop = PlainLoop(root, weights, settings, inference_device(hardware))
+        training = Timed(Segmenter(settings.network), weights, settings)
+        views = Views(frames, settings.augmentation, settings.crop, schedule.batch_size, 1, settings.rare_classes)
+
+        plain = plain_loop.seconds()[WARM_UP:]
+        resume, curves = Path(folder) / "resume", Path(folder) / "curves.csv"
+        fit(training, Samples(views), schedule=schedule, seed=1, hardware=hardware, curves=curves, resume=resume, settings={})
+        plain += plain_loop.seconds()
+
+    begins, ends = np.array(training.begins)[WARM_UP:], np.array(training.ends)[WARM_UP:]
+    ours = schedule.batch_size * (len(begins) - 1) / (begins[-1] - begins[0])
+    waits = (begins[1:] - ends[:-1]).sum() / (begins[-1] - begins[0])
+    textbook = schedule.batch_size * len(plain) / sum(plain)
+    size = "x".join(map(str, settings.crop))
+    print(f"segmentation: {ours:.1f} images/s of {size}, {ours / textbook:.2f} times the plain loop's {textbook:.1f}")
+    print(f"segmentation: the device waits {waits:.1%} of the time between steps, for data and all else")
+
+
+if __name__ == "__main__":
+    main()
