@@ -182,7 +182,7 @@ def rotation_y(angle: float) -> Float[np.ndarray, "3 3"]:
 
 def cross(a: Float[np.ndarray, "... 3"], b: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3"]:
     """The cross product over the last axis; several times faster than numpy's for small arrays."""
-    product = np.empty(np.broadcast_shapes(a.shape, b.shape), np.result_type(a, b))
+    product = np.empty(np.broadcast(a, b).shape, np.result_type(a, b))
     product[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
     product[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
     product[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
@@ -592,7 +592,7 @@ def _filled(values: Numbers, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     lengths = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
-    unit: NDArray[np.float32] = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    unit: NDArray[np.float32] = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32, copy=False)
     return unit
 
 

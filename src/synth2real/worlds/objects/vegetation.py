@@ -166,6 +166,7 @@ def _leafy(
         bark,
         7,
         "bark",
+        caps=False,
     )
     crown = _foliage(rng, centres, radii, leaves, 90, 0.42 * girth)
     return [Part(VEGETATION, 0, _above_ground(trunk)), *crown]
