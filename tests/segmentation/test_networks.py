@@ -73,6 +73,21 @@ def test_every_parameter_learns(settings: SegmentationSettings, name: str) -> No
     assert not still
 
 
+@pytest.mark.parametrize("name", ["deeplabv2", "segformer"])  # deeplabv3plus learns in the tests of training
+def test_two_images_can_be_learned(settings: SegmentationSettings, name: str) -> None:
+    torch.manual_seed(0)
+    segmenter = Segmenter(network_of(name, settings)).train()
+    train_ids = torch.randint(0, 19, (2, 4, 4)).repeat_interleave(16, 1).repeat_interleave(16, 2)
+    images = torch.randint(0, 256, (19, 3), dtype=torch.uint8)[train_ids]  # each class in a colour of its own
+    optimizer = torch.optim.AdamW(segmenter.parameters(), lr=1e-2)
+    for _ in range(80):
+        loss = F.cross_entropy(segmenter(images), train_ids)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+    assert (segmenter(images).argmax(1) == train_ids).float().mean() >= 0.99
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_segmenter_comes_back_from_its_file(settings: SegmentationSettings, tmp_path: Path, name: str) -> None:
     network = network_of(name, settings)
