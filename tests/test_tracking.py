@@ -163,11 +163,16 @@ def test_a_training_shows_up_and_its_model_can_be_registered(database: Path, mon
         ]
 
 
-def test_a_killed_training_ends_as_killed_and_goes_on_as_the_same_run(database: Path) -> None:
-    killed = subprocess.run([sys.executable, __file__], capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    wait_for(lambda: [run.status for run in read_runs(database)] == ["KILLED"])
+def test_a_training_that_fails_goes_on_as_the_same_run(database: Path) -> None:
+    def fail(epoch: int) -> None:
+        if epoch == 2:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        train(Path(), Regression(fail))
+    tracking.close(LIMIT)
     (run,) = read_runs(database)
+    assert run.status == "FAILED"
     assert [step for step, _ in run.metrics["loss"]] == [2, 4]
     try:
         train(Path(), Regression())
@@ -178,14 +183,16 @@ def test_a_killed_training_ends_as_killed_and_goes_on_as_the_same_run(database: 
     assert [step for step, _ in run.metrics["loss"]] == [2, 4, 6, 8]
 
 
-def test_many_that_start_at_once_on_an_empty_store_all_get_in(database: Path) -> None:
-    values = "{'val': {'miou': %d / 2, 'absent': None, 'undefined': float('nan')}}"
-    code = f"from synth2real.tracking import record; record({{'seed': %d}}, {values})"
-    for process in [subprocess.Popen([sys.executable, "-c", code % (number, number)]) for number in range(3)]:
-        assert process.wait(LIMIT) == 0
-    wait_for(lambda: [run.status for run in read_runs(database)] == ["FINISHED"] * 3)
-    found = sorted((run.params["seed"], run.metrics) for run in read_runs(database))
-    assert found == [(str(number), {"val/miou": [(0, number / 2)]}) for number in range(3)]
+def test_many_that_start_at_once_on_an_empty_store_all_get_in_also_one_that_is_killed(database: Path) -> None:
+    first = "import os; from synth2real import tracking; "
+    record = "tracking.record({'seed': %d}, {'val': {'miou': %d / 2, 'absent': None, 'undefined': float('nan')}})"
+    killed = "tracking.start({'seed': 2}); tracking.log_metrics({'val': {'miou': 1.0}}); os.kill(os.getpid(), 9)"
+    commands = [[sys.executable, "-c", first + code] for code in (record % (0, 0), record % (1, 1), killed)]
+    assert [process.wait(LIMIT) for process in [subprocess.Popen(command) for command in commands]] == [0, 0, -signal.SIGKILL]
+    wait_for(lambda: sorted(run.status for run in read_runs(database)) == ["FINISHED", "FINISHED", "KILLED"])
+    found = sorted((run.params["seed"], run.status, run.metrics) for run in read_runs(database))
+    statuses = ("FINISHED", "FINISHED", "KILLED")
+    assert found == [(str(seed), status, {"val/miou": [(0, seed / 2)]}) for seed, status in enumerate(statuses)]
 
 
 @pytest.fixture
@@ -299,12 +306,3 @@ def test_the_store_of_a_queue_s_clone_is_that_of_the_main_repository(
     assert tracking.store() == "http://127.0.0.1:5000"
     with pytest.raises(tracking.TrackingError, match="a server with its own pages"):
         tracking.ui()
-
-
-if __name__ == "__main__":
-
-    def kill_self(epoch: int) -> None:
-        if epoch == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    train(Path(), Regression(kill_self))
