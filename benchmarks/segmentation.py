@@ -22,11 +22,12 @@ from synth2real.augmentation import augment
 from synth2real.frames import Frame, write_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import IGNORE_INDEX
+from synth2real.models import inference_device
 from synth2real.params import read_section
 from synth2real.segmentation.data import Samples, TrainingFrames, Views, class_weights, read_labelled_frames
 from synth2real.segmentation.networks import AtrousDepthwiseConv2d, Segmenter
 from synth2real.segmentation.train import SegmentationSettings, SegmenterTraining
-from synth2real.training import fit, inference_device
+from synth2real.training import fit
 from synth2real.worlds.exporters import WorldSettings, render_world
 
 PLAIN_STEPS = 5

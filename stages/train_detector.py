@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from synth2real import tracking
 from synth2real.frames import read_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.instances.mask_rcnn import save_detector
 from synth2real.instances.train import InstanceSettings, train_detector
 from synth2real.params import read_section, run
-from synth2real.training import resume_folder
+from synth2real.resuming import resume_folder
 
 
 def main(instances: Path, out: Path, curves: Path) -> None:
@@ -27,6 +28,7 @@ def main(instances: Path, out: Path, curves: Path) -> None:
         resume=resume_folder("train_detector", settings, [instances]),
     )
     save_detector(out, settings.network, detector)
+    tracking.log_model(out)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from synth2real import tracking
 from synth2real.hardware import HardwareSettings
-from synth2real.training import Schedule, fit, save_model
+from synth2real.models import save_model
+from synth2real.training import Schedule, fit
 
 SCHEDULE = Schedule(epochs=4, steps_per_epoch=2, batch_size=2)
 LIMIT = 60.0  # seconds that a loaded machine may take

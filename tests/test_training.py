@@ -14,19 +14,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from synth2real.hardware import HardwareSettings
-from synth2real.training import (
-    ModelFileError,
-    Schedule,
-    TrainingError,
-    fingerprint,
-    fit,
-    inference_device,
-    load_model,
-    resume_folder,
-    save_model,
-    seed_of,
-    shuffled,
-)
+from synth2real.models import ModelFileError, inference_device, load_model, save_model
+from synth2real.resuming import fingerprint, resume_folder
+from synth2real.sampling import seed_of, shuffled
+from synth2real.training import Schedule, TrainingError, fit
 
 SCHEDULE = Schedule(epochs=4, steps_per_epoch=3, batch_size=2)
 

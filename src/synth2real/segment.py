@@ -48,9 +48,9 @@ from synth2real.hardware import HardwareSettings
 from synth2real.instances.mask_rcnn import load_detector
 from synth2real.instances.predict import PredictionSettings, detect
 from synth2real.label_space import INSTANCE_FACTOR, PALETTE, TRAIN_ID_TO_LABEL_ID
+from synth2real.models import inference_device
 from synth2real.params import ParamsError, read_section, run
 from synth2real.segmentation.predict import SemanticPredictionSettings, load_predictor
-from synth2real.training import inference_device
 from synth2real.translation.generators import load_generators
 from synth2real.translation.translate import TranslateSettings, translate_images
 from synth2real.video import Sampling, VideoWriter, sample_video, side_by_side

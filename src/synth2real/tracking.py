@@ -6,7 +6,6 @@ not answer, it says so once and tries again; it ends by itself, at most :data:`P
 that is killed closes the pipe, so its run ends as killed; when it is resumed, its run goes on.
 """
 
-import configparser
 import dataclasses
 import fcntl
 import hashlib
@@ -29,6 +28,8 @@ from typing import Any, Literal
 
 import tyro
 from ruamel.yaml import YAML
+
+from synth2real.resuming import dvc_folder
 
 PATIENCE = 30.0
 """Seconds that the sending process may live longer than the run that it sends."""
@@ -54,18 +55,6 @@ class TrackingError(ValueError):
 
 
 # --- Where -----------------------------------------------------------------------------------------------------------
-
-
-def dvc_folder() -> Path:
-    """The repository's ``.dvc`` folder; in the temporary clone of a DVC queue, that of the main repository.
-
-    The clone's ``.dvc/config.local`` names the main repository by its cache.
-    """
-    root = Path(os.environ.get("DVC_ROOT", "."))
-    config = configparser.ConfigParser()
-    config.read(root / ".dvc" / "config.local")
-    cache = Path(config.get("cache", "dir", fallback=""))
-    return cache.parent if cache.is_absolute() and cache.parent.name == ".dvc" else root / ".dvc"
 
 
 def store() -> str:

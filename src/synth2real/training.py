@@ -1,27 +1,22 @@
-"""What every training shares: seeds, the Lightning Trainer, resuming, loss curves, and model files.
+"""What every training shares: seeds, the Lightning Trainer, resuming, loss curves.
 
 The same parameters, code and data give the same bits, also when a training was killed and run again:
 
 - the i-th sample and its augmentation are a pure function of ``(seed, i)``, whoever loads it;
 - before each step the global generator is seeded with ``(seed, step)``, so dropout and image pools need no saved state of it;
-- at the end of each epoch everything that a training carries is written to a resume folder, in one atomic step.
-
-The resume folder's name holds a fingerprint of parameters, code and data, so a training whose parameters changed starts afresh.
+- at the end of each epoch everything that a training carries is written to a resume folder (:mod:`synth2real.resuming`), in one
+  atomic step.
 """
 
 import csv
-import hashlib
 import io
 import logging
 import shutil
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,24 +24,19 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint, RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from synth2real import tracking
-from synth2real.frames import write_bytes, write_text
+from synth2real.frames import write_text
 from synth2real.hardware import HardwareSettings
-
-PROJECT = Path(__file__).resolve().parents[2]
+from synth2real.models import inference_device
+from synth2real.sampling import seed_of
 
 cv2.setNumThreads(0)  # loader processes are forked, and one forked from a process with OpenCV threads waits for them for ever
 
 
 class TrainingError(RuntimeError):
     """A training cannot go on; the message says at which step and why."""
-
-
-class ModelFileError(ValueError):
-    """A model file is missing, damaged or of another kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,39 +59,7 @@ class Schedule:
         return self.epochs * self.steps_per_epoch
 
 
-def inference_device(hardware: HardwareSettings) -> torch.device:
-    """The device that prediction runs on: the accelerator where there is one and it is wanted, else the CPU."""
-    if hardware.accelerator in ("auto", "gpu") and torch.cuda.is_available():
-        return torch.device("cuda")
-    if hardware.accelerator in ("auto", "mps") and torch.backends.mps.is_available():
-        return torch.device("mps")
-    if hardware.accelerator in ("gpu", "mps"):
-        raise TrainingError(f"hardware.accelerator is {hardware.accelerator}, but PyTorch sees none; set it to auto or cpu.")
-    return torch.device("cpu")
-
-
 # --- Samples as a pure function of their number ----------------------------------------------------------------------
-
-
-def seed_of(*key: int) -> int:
-    """A 63-bit seed that depends on all of ``key``; different keys give independent streams."""
-    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
-
-
-@lru_cache(maxsize=8)
-def _permutation(count: int, seed: int, turn: int) -> np.ndarray:
-    return np.random.default_rng((seed, turn)).permutation(count)
-
-
-def shuffled(count: int, seed: int, index: int) -> int:
-    """Which of ``count`` items the ``index``-th sample shows, when each turn through them has an order of its own.
-
-    Args:
-        count: How many items there are.
-        seed: Chooses the orders.
-        index: Number of the sample, from 0, without bound.
-    """
-    return int(_permutation(count, seed, index // count)[index % count])
 
 
 class _Samples(Dataset[Any]):
@@ -306,85 +264,3 @@ def fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     shutil.rmtree(resume)
-
-
-# --- Resuming --------------------------------------------------------------------------------------------------------
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def fingerprint(settings: object, data: Sequence[Path]) -> str:
-    """Sixteen hexadecimal digits that change with the settings, the loaded project code, and every byte of the data.
-
-    Args:
-        settings: Anything whose ``repr`` holds all values, such as a dataclass of settings.
-        data: Files, and folders taken with all files below them.
-    """
-    code = {
-        Path(file).resolve()
-        for module in list(sys.modules.values())
-        if (file := getattr(module, "__file__", None)) and "site-packages" not in file
-    }
-    own = [path for path in code if path.is_relative_to(PROJECT / "src") or path.is_relative_to(PROJECT / "stages")]
-    files = [path for root in data for path in (sorted(root.rglob("*")) if root.is_dir() else [root]) if path.is_file()]
-    with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(_sha256, [*sorted(own), *files]))
-    names = [str(path.relative_to(PROJECT)) for path in sorted(own)] + [str(path) for path in files]
-    return hashlib.sha256(repr((settings, list(zip(names, digests, strict=True)))).encode()).hexdigest()[:16]
-
-
-def resume_folder(name: str, settings: object, data: Sequence[Path]) -> Path:
-    """Where an unfinished training keeps its state: ``.dvc/tmp/resume/<name>-<fingerprint>``.
-
-    DVC deletes a stage's outputs before each run, so the state lives outside of them. A DVC queue works in a temporary clone;
-    there the folder is that of the main repository (see :func:`synth2real.tracking.dvc_folder`).
-    """
-    return tracking.dvc_folder() / "tmp" / "resume" / f"{name}-{fingerprint(settings, data)}"
-
-
-# --- Model files -----------------------------------------------------------------------------------------------------
-
-
-class Model(NamedTuple):
-    """What a model file holds."""
-
-    settings: dict[str, Any]
-    state_dict: dict[str, Tensor]
-
-
-def save_model(path: Path, kind: str, settings: Mapping[str, Any], state_dict: Mapping[str, Tensor]) -> None:
-    """Writes a model file; the same content gives the same bytes.
-
-    Args:
-        path: The file.
-        kind: Which sort of model, such as ``segmenter``; :func:`load_model` asks for it.
-        settings: Plain values that rebuild the network (numbers, strings, lists, dictionaries).
-        state_dict: Its weights; they are stored on the CPU.
-    """
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
-    buffer = io.BytesIO()
-    torch.save({"kind": kind, "settings": dict(settings), "state_dict": weights}, buffer)
-    write_bytes(path, buffer.getvalue())
-    tracking.log_model(path)
-
-
-def load_model(path: Path, kind: str) -> Model:
-    """Reads a model file, weights only (no code in it is run).
-
-    Raises:
-        ModelFileError: If the file is missing, damaged, or of another kind.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        found = content["kind"]
-        model = Model(content["settings"], content["state_dict"])
-    except FileNotFoundError:
-        raise ModelFileError(f"{path}: no such model; run the stage that trains it (dvc repro).") from None
-    except Exception as error:
-        raise ModelFileError(f"{path}: not a model file of synth2real, or damaged ({type(error).__name__}: {error}).") from error
-    if found != kind:
-        raise ModelFileError(f"{path}: expected a {kind}, found a {found}.")
-    return model

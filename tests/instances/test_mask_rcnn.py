@@ -8,7 +8,7 @@ from torch import nn
 
 from synth2real.encoders import offline_state_dict
 from synth2real.instances.mask_rcnn import NetworkSettings, build_detector, fitted_size, load_detector, save_detector
-from synth2real.training import ModelFileError, save_model
+from synth2real.models import ModelFileError, save_model
 
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_the_generator(network: NetworkSettings) -> None:

@@ -11,10 +11,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from synth2real.frames import FrameError, FrameSet, read_frames, resize_image, write_frames
 from synth2real.hardware import HardwareSettings
+from synth2real.models import ModelFileError
 from synth2real.segmentation.batch_norm import BatchNormSettings, batch_norm_layers, reestimate_batch_norm
 from synth2real.segmentation.networks import Segmenter, TrainedSegmenter, load_segmenter, save_segmenter
 from synth2real.segmentation.train import SegmentationSettings
-from synth2real.training import ModelFileError
 
 TWO = BatchNormSettings(batch_size=2, frames=None)
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torchvision.models import vgg16
 
 from synth2real.encoders import load_encoder_weights
+from synth2real.models import ModelFileError, save_model
 from synth2real.segmentation.networks import (
     AtrousDepthwiseConv2d,
     DeepLabV2,
@@ -23,7 +24,6 @@ from synth2real.segmentation.networks import (
     save_segmenter,
 )
 from synth2real.segmentation.train import SegmentationSettings
-from synth2real.training import ModelFileError, save_model
 
 ARCHITECTURES: Final[dict[str, dict[str, Any]]] = {
     "deeplabv3plus": {},

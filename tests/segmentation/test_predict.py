@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from synth2real.frames import FrameError, read_frames, resize_image, write_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import TRAIN_ID_TO_LABEL_ID
+from synth2real.models import ModelFileError, save_model
 from synth2real.segmentation.networks import Segmenter, TrainedSegmenter, load_segmenter, save_segmenter
 from synth2real.segmentation.predict import ONE_VIEW, load_predictor, predict_frames, window_logits, window_starts
 from synth2real.segmentation.train import SegmentationSettings
-from synth2real.training import ModelFileError, save_model
 
 
 @pytest.fixture

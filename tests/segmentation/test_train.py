@@ -13,6 +13,7 @@ from synth2real.augmentation import AugmentationSettings
 from synth2real.frames import read_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import LABEL_ID_TO_TRAIN_ID
+from synth2real.models import ModelFileError, load_model
 from synth2real.segmentation import train
 from synth2real.segmentation.data import RareClassSettings
 from synth2real.segmentation.networks import Segmenter, load_segmenter
@@ -25,7 +26,7 @@ from synth2real.segmentation.train import (
     update_average,
     weighted_cross_entropy,
 )
-from synth2real.training import ModelFileError, TrainingError, load_model
+from synth2real.training import TrainingError
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from synth2real.frames import Frame, FrameError, read_frames, read_image, resize_image, write_frames, write_image
 from synth2real.hardware import HardwareSettings
-from synth2real.training import ModelFileError, Schedule, TrainingError
+from synth2real.models import ModelFileError
+from synth2real.training import Schedule, TrainingError
 from synth2real.translation import translate
 from synth2real.translation.cyclegan import (
     CycleGAN,

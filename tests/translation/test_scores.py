@@ -16,7 +16,7 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 
 from synth2real.frames import Frame, FrameError, FrameSet, read_frames, write_frames, write_image, write_label
 from synth2real.hardware import HardwareSettings
-from synth2real.training import ModelFileError
+from synth2real.models import ModelFileError
 from synth2real.translation.distances import (
     colour_distance,
     diversity,

@@ -16,7 +16,7 @@ from synth2real.augmentation import AugmentationSettings, augment
 from synth2real.frames import FrameError, FrameSet, resize_image
 from synth2real.instances.mask_rcnn import fitted_size
 from synth2real.label_space import INSTANCE_FACTOR, NUM_LABEL_IDS, VEIS_LABELS
-from synth2real.training import shuffled
+from synth2real.sampling import shuffled
 
 _CATEGORY_OF_LABEL_ID: Final = np.zeros(NUM_LABEL_IDS, np.int64)
 _CATEGORY_OF_LABEL_ID[[label.label_id for label in VEIS_LABELS]] = np.arange(1, 1 + len(VEIS_LABELS))

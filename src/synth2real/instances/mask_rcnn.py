@@ -31,7 +31,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from synth2real.encoders import EncoderError, load_encoder_weights
 from synth2real.label_space import VEIS_LABELS
-from synth2real.training import load_model, save_model
+from synth2real.models import load_model, save_model
 
 NUM_DETECTOR_CLASSES: Final = 1 + len(VEIS_LABELS)
 """Background (0) and the ten foreground classes: class k is ``VEIS_LABELS[k - 1]``."""

@@ -18,7 +18,7 @@ from synth2real.detections import Detection, detections_path, encode_masks, writ
 from synth2real.frames import FRAMES_FILE, FrameSet, resize_image, write_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.instances.mask_rcnn import fitted_size
-from synth2real.training import inference_device
+from synth2real.models import inference_device
 
 _MASK_THRESHOLD: Final = 0.5
 """Probability from which a pixel belongs to an instance (He et al. 2017, section 3.1)."""

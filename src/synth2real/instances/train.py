@@ -16,7 +16,8 @@ from synth2real.frames import FrameSet
 from synth2real.hardware import HardwareSettings
 from synth2real.instances.data import InstanceSamples, Sample
 from synth2real.instances.mask_rcnn import NetworkSettings, build_detector
-from synth2real.training import Schedule, fit, seed_of
+from synth2real.sampling import seed_of
+from synth2real.training import Schedule, fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from synth2real.frames import FrameError, FrameSet, map_frames, read_frames, resize_image
 from synth2real.hardware import HardwareSettings
+from synth2real.models import ModelFileError, inference_device
 from synth2real.segmentation.networks import load_segmenter, save_segmenter
 from synth2real.segmentation.predict import read_ahead
-from synth2real.training import ModelFileError, inference_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

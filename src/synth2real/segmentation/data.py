@@ -15,7 +15,7 @@ from torch import Tensor
 from synth2real.augmentation import AugmentationSettings, move, move_labels, random_view, recolour
 from synth2real.frames import Frame, FrameError, FrameSet, read_frames, resize_image
 from synth2real.label_space import IGNORE_INDEX, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES
-from synth2real.training import seed_of, shuffled
+from synth2real.sampling import seed_of, shuffled
 
 TRAIN_SPLIT: Final = "train"
 _VIEWS: Final = 10

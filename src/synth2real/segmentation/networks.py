@@ -30,7 +30,7 @@ from torchvision.models.vgg import cfgs, make_layers
 
 from synth2real.encoders import VGG16_FC_CHANNELS
 from synth2real.label_space import NUM_CLASSES
-from synth2real.training import ModelFileError, load_model, save_model
+from synth2real.models import ModelFileError, load_model, save_model
 
 MODEL_KIND = "segmenter"
 

@@ -23,9 +23,12 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from synth2real import tracking
 from synth2real.augmentation import AugmentationSettings, move, random_colours, random_view
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import IGNORE_INDEX, NUM_CLASSES
+from synth2real.resuming import resume_folder
+from synth2real.sampling import seed_of, shuffled
 from synth2real.segmentation.data import TrainingFrames, UnlabelledFrames, Views, class_weights, read_labelled_frames
 from synth2real.segmentation.networks import Segmenter, TrainedSegmenter, save_segmenter
 from synth2real.segmentation.train import (
@@ -36,7 +39,7 @@ from synth2real.segmentation.train import (
     pixel_accuracy,
     weighted_cross_entropy,
 )
-from synth2real.training import Schedule, TrainingError, fit, resume_folder, seed_of, shuffled
+from synth2real.training import Schedule, TrainingError, fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,3 +311,4 @@ def train_online_teacher(
         settings={"segmentation": segmentation, "online_teacher": settings, "seed": seed},
     )
     save_segmenter(out, TrainedSegmenter(training.averaged, segmentation.network, segmentation.size))
+    tracking.log_model(out)

@@ -39,8 +39,8 @@ from synth2real.frames import (
 )
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import TRAIN_ID_TO_LABEL_ID
+from synth2real.models import inference_device
 from synth2real.segmentation.networks import Segmenter, load_segmenter
-from synth2real.training import inference_device
 
 _IN_FLIGHT: Final = 16
 

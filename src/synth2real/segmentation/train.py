@@ -15,10 +15,14 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from synth2real import tracking
 from synth2real.augmentation import AugmentationSettings
 from synth2real.encoders import load_encoder_weights
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import IGNORE_INDEX
+from synth2real.models import ModelFileError
+from synth2real.resuming import resume_folder
+from synth2real.sampling import seed_of
 from synth2real.segmentation.data import (
     RareClassSettings,
     Samples,
@@ -28,7 +32,7 @@ from synth2real.segmentation.data import (
     read_labelled_frames,
 )
 from synth2real.segmentation.networks import NetworkSettings, Segmenter, TrainedSegmenter, load_segmenter, save_segmenter
-from synth2real.training import ModelFileError, Schedule, TrainingError, fit, resume_folder, seed_of
+from synth2real.training import Schedule, TrainingError, fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,3 +323,4 @@ def train_segmenter(
         settings={"segmentation": settings, "seed": seed},
     )
     save_segmenter(out, TrainedSegmenter(training.averaged, settings.network, settings.size))
+    tracking.log_model(out)

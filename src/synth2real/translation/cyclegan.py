@@ -22,7 +22,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from synth2real import tracking
 from synth2real.frames import read_frames
 from synth2real.hardware import HardwareSettings
-from synth2real.training import Schedule, TrainingError, fit, resume_folder
+from synth2real.resuming import resume_folder
+from synth2real.training import Schedule, TrainingError, fit
 from synth2real.translation.data import Crops, CropSettings, UnpairedCrops, evenly_spread
 from synth2real.translation.discriminators import DiscriminatorSettings, MultiscaleDiscriminator
 from synth2real.translation.generators import Generator, Generators, GeneratorSettings, save_generators
@@ -450,4 +451,5 @@ def train_translator(
             "images; lower translation.optimizer.learning_rate or set gradient_norm."
         ) from error
     save_generators(model, module.result)
+    tracking.log_model(model)
     return module

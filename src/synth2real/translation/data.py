@@ -11,7 +11,7 @@ from torch import Tensor
 
 from synth2real.frames import Frame, FrameError, FrameSet, resize_image
 from synth2real.label_space import NUM_LABEL_IDS
-from synth2real.training import shuffled
+from synth2real.sampling import shuffled
 
 _CANDIDATES: Final = 8
 """Places of a source crop of which label matching takes the one with the most even classes."""

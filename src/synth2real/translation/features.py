@@ -19,7 +19,7 @@ from torch_fidelity import FeatureExtractorInceptionV3
 
 from synth2real.encoders import IMAGE_MEAN, IMAGE_STD, OFFLINE_ENCODER, load_encoder_weights
 from synth2real.frames import Frame, FrameSet, resize_image
-from synth2real.training import ModelFileError
+from synth2real.models import ModelFileError
 
 INCEPTION: Final = "inception-v3-compat"
 """Torch-fidelity's name of the Inception-v3 that FID and KID are defined with, which is TensorFlow's of 2015."""

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from synth2real.training import ModelFileError, load_model, save_model
+from synth2real.models import ModelFileError, load_model, save_model
 
 MODEL_KIND = "translator"
 

@@ -21,7 +21,7 @@ from synth2real.encoders import OFFLINE_ENCODER
 from synth2real.frames import FrameError, FrameSet, read_bytes, read_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import LABEL_SPACES, NUM_LABEL_IDS, TRAIN_ID_TO_LABEL_ID
-from synth2real.training import inference_device
+from synth2real.models import inference_device
 from synth2real.translation.data import evenly_spread
 from synth2real.translation.distances import (
     colour_distance,

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from synth2real.frames import FRAMES_FILE, Frame, FrameError, read_frames, resize_image, write_frames, write_image
 from synth2real.hardware import HardwareSettings
-from synth2real.training import inference_device, resume_folder
+from synth2real.models import inference_device
+from synth2real.resuming import resume_folder
 from synth2real.translation.data import to_image, to_tensor
 from synth2real.translation.generators import Generator, load_generators
 
