@@ -328,7 +328,7 @@ class TrainedSegmenter(NamedTuple):
 
 
 def save_segmenter(path: Path, trained: TrainedSegmenter) -> None:
-    """Writes the model file of a segmenter; see :func:`synth2real.training.save_model`."""
+    """Writes the model file of a segmenter; see :func:`synth2real.models.save_model`."""
     settings = {"network": asdict(trained.settings), "size": tuple(trained.size)}
     save_model(path, MODEL_KIND, settings, trained.segmenter.state_dict())
 

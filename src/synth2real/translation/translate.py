@@ -153,7 +153,7 @@ def _batches(frames: tuple[Frame, ...]) -> Iterator[list[Frame]]:
 def translate_frames(source: Path, model: Path, out: Path, settings: TranslateSettings, hardware: HardwareSettings) -> None:
     """Translates the split ``train`` of a frame set into one with images only, as PNG of each frame's own size.
 
-    What is done is kept in a resume folder (see :func:`synth2real.training.resume_folder`), so an interrupted run goes on where
+    What is done is kept in a resume folder (see :func:`synth2real.resuming.resume_folder`), so an interrupted run goes on where
     it was; the images move to ``out`` once all are there, and ``frames.csv`` comes last.
 
     Args:
