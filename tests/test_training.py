@@ -9,14 +9,10 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from synth2real.hardware import HardwareSettings
-from synth2real.models import ModelFileError, inference_device, load_model, save_model
-from synth2real.resuming import fingerprint, resume_folder
-from synth2real.sampling import seed_of, shuffled
+from synth2real.models import save_model
 from synth2real.training import Schedule, TrainingError, fit
 
 SCHEDULE = Schedule(epochs=4, steps_per_epoch=3, batch_size=2)
@@ -109,90 +105,10 @@ def test_divergence_ends_the_training_and_names_the_step(tmp_path: Path) -> None
     assert not (tmp_path / "model.ckpt").exists()
 
 
-def test_the_resume_folder_changes_with_settings_and_data_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "a").write_text("1")
-    first = resume_folder("x", SCHEDULE, [data])
-    assert first == resume_folder("x", SCHEDULE, [data])
-    assert first.parent == tmp_path / ".dvc" / "tmp" / "resume"
-    other = Schedule(epochs=4, steps_per_epoch=3, batch_size=4)
-    (data / "b").write_text("1")
-    added = resume_folder("x", SCHEDULE, [data])
-    (data / "a").write_text("2")
-    names = {first, added, resume_folder("x", SCHEDULE, [data]), resume_folder("x", other, [data])}
-    assert len(names) == 4
-
-
-def test_a_temporary_clone_resumes_in_the_main_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clone, main = tmp_path / "clone", tmp_path / "main"
-    (clone / ".dvc").mkdir(parents=True)
-    (clone / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {main / '.dvc' / 'cache'}\n")
-    monkeypatch.setenv("DVC_ROOT", str(clone))
-    assert resume_folder("x", SCHEDULE, []).parent == main / ".dvc" / "tmp" / "resume"
-
-
-def test_a_renamed_file_changes_the_fingerprint(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("1")
-    before = fingerprint(SCHEDULE, [tmp_path])
-    (tmp_path / "a").rename(tmp_path / "b")
-    assert fingerprint(SCHEDULE, [tmp_path]) != before
-
-
-@given(count=st.integers(1, 50), seed=st.integers(0, 2**62), turn=st.integers(0, 5))
-def test_each_turn_shows_every_item_once(count: int, seed: int, turn: int) -> None:
-    shown = [shuffled(count, seed, turn * count + index) for index in range(count)]
-    assert sorted(shown) == list(range(count))
-
-
-def test_turns_differ() -> None:
-    assert [shuffled(50, 1, index) for index in range(50)] != [shuffled(50, 1, index) for index in range(50, 100)]
-
-
-@given(st.lists(st.integers(0, 2**62), min_size=1, max_size=3))
-def test_seeds_fit_pytorch_and_depend_on_the_whole_key(key: list[int]) -> None:
-    assert 0 <= seed_of(*key) < 2**63
-    assert seed_of(*key) == seed_of(*key)
-    assert seed_of(*key) != seed_of(*key[:-1], key[-1] + 1)
-
-
-def test_equal_weights_give_equal_bytes_and_come_back(tmp_path: Path) -> None:
-    weights = {"a": torch.arange(6.0).view(2, 3).t(), "b": torch.tensor([1], dtype=torch.int64)}
-    copies = {name: tensor.clone() for name, tensor in weights.items()}
-    for name, content in (("one", weights), ("two", copies)):
-        save_model(tmp_path / name / "x.ckpt", "segmenter", {"size": [1, 2]}, content)
-    assert (tmp_path / "one" / "x.ckpt").read_bytes() == (tmp_path / "two" / "x.ckpt").read_bytes()
-    model = load_model(tmp_path / "one" / "x.ckpt", "segmenter")
-    assert model.settings == {"size": [1, 2]}
-    assert all(torch.equal(model.state_dict[name], weights[name]) for name in weights)
-
-
-def test_wrong_model_files_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "x.ckpt"
-    with pytest.raises(ModelFileError, match=r"x\.ckpt: no such model"):
-        load_model(path, "segmenter")
-    save_model(path, "detector", {}, {"a": torch.zeros(100)})
-    with pytest.raises(ModelFileError, match="expected a segmenter, found a detector"):
-        load_model(path, "segmenter")
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ModelFileError, match="damaged"):
-        load_model(path, "detector")
-
-
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"steps_per_epoch": 0}, {"batch_size": 0}])
 def test_empty_schedules_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be at least 1"):
         Schedule(**{"epochs": 1, "steps_per_epoch": 1, "batch_size": 1, **wrong})
-
-
-def test_an_accelerator_that_is_not_there_is_named() -> None:
-    wanted = HardwareSettings(accelerator="gpu", devices=1, precision="32-true", workers=0, tracking=False)
-    if torch.cuda.is_available():
-        assert inference_device(wanted).type == "cuda"
-    else:
-        with pytest.raises(TrainingError, match=r"hardware\.accelerator is gpu"):
-            inference_device(wanted)
 
 
 if __name__ == "__main__":
