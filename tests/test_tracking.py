@@ -117,6 +117,7 @@ def train(folder: Path, module: Regression, *, tracked: bool = True) -> bytes:
     )
     model = folder / "model.ckpt"
     save_model(model, "regression", {}, module.state_dict())
+    tracking.log_model(model)
     return model.read_bytes()
 
 

@@ -393,7 +393,7 @@ def test_this_repository_with_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
     text = (tmp_path / "report.md").read_text()
     assert "No metric differs: " in text
     assert "No parameter differs." in text
-    assert len(_rows(text, "`source_only`")) == 2
+    assert len(_rows(text, "`source_only/seed-1`")) == 2
 
 
 def test_workflows_are_pinned_and_may_do_little() -> None:
