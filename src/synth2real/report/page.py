@@ -111,7 +111,7 @@ def _page(table: Table, **parts: Any) -> str:
         has_oracle=any(row.gap_closed is not None for row in models),
         reference=reference[0] if reference else None,
         best_miou=max((row.miou for row in models if row.model != "oracle"), default=None),
-        ladder=pictures.ladder(models) if models else None,
+        ladder=pictures.ladder(models),
         best=best_per_class(models, space.class_names),
         classes=[(name, "rgb({} {} {})".format(*colour)) for name, colour in zip(space.class_names, space.colours, strict=True)],
         **parts,
@@ -124,7 +124,7 @@ def _pictures(sources: ReportSources, table: Table, settings: ReportSettings) ->
     sets = [("annotation", read_frames(sources.annotations))]
     for row in table.rows:
         if row.model != MAJORITY:
-            root = _first_seed((sources.fused if row.is_fused else sources.predictions) / row.model)
+            root = (sources.fused if row.is_fused else sources.predictions) / row.model / f"seed-{table.seeds[0]}"
             sets.append((_words(row.model) + (", fused" if row.is_fused else ""), read_frames(root)))
     images = {frame.frame_id: frame for frame in target.frames}
     chosen = pictures.choose(sets[0][1].split(table.split).frames, settings.frames)
@@ -140,10 +140,6 @@ def _pictures(sources: ReportSources, table: Table, settings: ReportSettings) ->
         }
         for frame in chosen
     ]
-
-
-def _first_seed(folder: Path) -> Path:
-    return min(folder.glob("seed-*"), key=lambda path: ladder_position(f"{folder.name}/{path.name}"), default=folder / "seed-1")
 
 
 def _statistics(path: Path) -> Any:

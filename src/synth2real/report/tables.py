@@ -92,7 +92,8 @@ def read_comparable(folder: Path) -> dict[str, Any]:
     Raises:
         ReportError: If one is damaged, or was measured by another ``protocol`` than the first that names one.
     """
-    contents = {path: read_json(path) for path in runs(folder, "json").values()}
+    paths = runs(folder, "json")
+    contents = {path: read_json(path) for path in paths.values()}
     protocols = {path: content["protocol"] for path, content in contents.items() if "protocol" in content}
     for path, protocol in protocols.items():
         first, expected = next(iter(protocols.items()))
@@ -103,7 +104,7 @@ def read_comparable(folder: Path) -> dict[str, Any]:
                 f"{path}: measured by another protocol than {first}, so their scores cannot be compared: {of_this}, not "
                 f"{of_first}. Score both again (dvc repro), or delete the one that is left of an earlier run."
             )
-    return {name: contents[path] for name, path in runs(folder, "json").items()}
+    return {name: contents[path] for name, path in paths.items()}
 
 
 def runs(folder: Path, suffix: str) -> dict[str, Path]:

@@ -126,11 +126,9 @@ the mean is over them.
 <i>sd</i> is their standard deviation.{% endif %}
 {% if has_oracle %}<i>Gap closed</i>: share of the way from the first model to the oracle, which learnt from the target's
 labels.{% endif %}</p>
-{% if ladder %}
 <img class="plot" src="{{ ladder }}" alt="mIoU of each model">
 <p>Dots: means; lines: intervals over frames; strokes: single trainings; dotted: the first model
 {{- " and the oracle, with the share of the gap closed" if has_oracle }}.</p>
-{% endif %}
 
 {% if table.gains %}
 <h2>Gains</h2>
