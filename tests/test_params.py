@@ -1,16 +1,18 @@
 """params.yaml: values as YAML 1.2, and errors that name the dotted path, the finding and what is allowed; how stages end."""
 
+import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from synth2real.hardware import HardwareSettings
-from synth2real.params import ParamsError, read_params, read_section
+from synth2real.params import TIMES_FILE, ParamsError, read_params, read_section, run
 
 ROOT = Path(__file__).parents[1]
 
@@ -90,7 +92,7 @@ def _fuse(folder: Path, params: str, *extra: str) -> subprocess.CompletedProcess
 
 
 _HARDWARE = "hardware: {accelerator: cpu, devices: 1, precision: 32-true, workers: 0, tracking: false}\n"
-_FUSION = "fusion: {score_threshold: 0.5}\n"
+_FUSION = "fusion: {score_threshold: 0.5, rider_overlap: null, mask_overlap: null, semantic_weight: 0.0, holes: semantic}\n"
 
 
 @pytest.mark.parametrize(
@@ -139,3 +141,41 @@ def test_hardware_out_of_range_is_refused(key: str, value: int) -> None:
     HardwareSettings(**good)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=f"{key} must be at least"):
         HardwareSettings(**good | {key: value})  # type: ignore[arg-type]
+
+
+def test_a_stage_that_dvc_ran_to_its_end_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(fail: bool = False) -> None:
+        """Works."""
+        if fail:
+            raise ParamsError("params.yaml: wrong.")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["work"])
+    run(work)
+    assert not TIMES_FILE.exists()
+    monkeypatch.setenv("DVC_STAGE", "train@1")
+    run(work)
+    run(work)
+    monkeypatch.setattr(sys, "argv", ["work", "--fail"])
+    with pytest.raises(SystemExit, match="wrong"):
+        run(work)
+    entries = [json.loads(line) for line in TIMES_FILE.read_text().splitlines()]
+    assert [entry["stage"] for entry in entries] == ["train@1", "train@1"]
+    for entry in entries:
+        assert 0 <= entry["seconds"] < 60
+        assert abs((datetime.now(UTC) - datetime.fromisoformat(entry["finished"])).total_seconds()) < 60
+
+
+def test_a_log_that_cannot_be_kept_spoils_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_STAGE", "train@1")
+    monkeypatch.setattr(sys, "argv", ["work"])
+    Path(".dvc").write_text("in the way")
+    done = []
+
+    def work() -> None:
+        """Works."""
+        done.append(True)
+
+    run(work)
+    assert done

@@ -1,12 +1,17 @@
-"""What the stages share: their values, a section of params.yaml each, and how they end; only stages import this.
+"""What the stages share: their values, a section of params.yaml each, how they end, how long they took; only stages import this.
 
 Every module keeps the frozen dataclass of its own settings, without defaults; params.yaml is the only home of values. A wrong
 key, type or range ends in a :class:`ParamsError` that names the dotted path, what was found and what is allowed.
 """
 
 import dataclasses
+import json
+import os
+import time
 import typing
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +23,9 @@ from ruamel.yaml.error import YAMLError
 Settings = TypeVar("Settings")
 
 PARAMS_FILE = Path("params.yaml")
+
+TIMES_FILE = Path(".dvc/tmp/stage_times.jsonl")
+"""This clone's log of stages that DVC ran to their end, a line of JSON each: ``stage``, ``seconds`` and ``finished`` (UTC)."""
 
 
 class ParamsError(ValueError):
@@ -93,9 +101,20 @@ def run(main: Callable[..., None], command: str | None = None) -> None:
     Raises:
         SystemExit: With the message of an expected fault, or after the help.
     """
+    start = time.monotonic()
     try:
         tyro.cli(main, prog=command)
     except Exception as error:
         if type(error).__module__.partition(".")[0] != __package__:
             raise
         raise SystemExit(str(error)) from None
+    if stage := os.environ.get("DVC_STAGE"):
+        _log_time(stage, time.monotonic() - start)
+
+
+def _log_time(stage: str, seconds: float) -> None:
+    entry = {"stage": stage, "seconds": round(seconds, 1), "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+    with suppress(OSError):  # a log that cannot be kept spoils no result
+        TIMES_FILE.parent.mkdir(parents=True, exist_ok=True)
+        with TIMES_FILE.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
