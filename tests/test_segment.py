@@ -67,7 +67,13 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "hardware": {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 2, "tracking": False},
         "predict_semantics": {"flip": False, "scales": [1.0], "window": None, "overlap": 0, "confidence": True},
         "predict_instances": {"batch_size": 2, "min_score": 0.1, "box_overlap": 0.5, "max_detections": 5},
-        "fusion": {"score_threshold": 0.0},
+        "fusion": {
+            "score_threshold": 0.0,
+            "rider_overlap": None,
+            "mask_overlap": None,
+            "semantic_weight": 0.0,
+            "holes": "semantic",
+        },
         "translate": {"size": None, "tile": [32, 64], "overlap": 8},
     }
     YAML(typ="safe").dump(values, tmp_path / "params.yaml")
@@ -117,7 +123,7 @@ def test_with_detector_and_translator_the_translated_picture_is_fused(pictures: 
     hardware = read_section("hardware", HardwareSettings)
     kept = read_section("predict_instances", PredictionSettings)
     (detections,) = detect(detector, read_frames(Path("seen")), network.size, kept, dataclasses.replace(hardware, workers=0))
-    fused = fuse(read_frames(Path("seen_labels")).label(frame), detections, FusionSettings(score_threshold=0.0))
+    fused = fuse(read_frames(Path("seen_labels")).label(frame), detections, read_section("fusion", FusionSettings))
     np.testing.assert_array_equal(frames.label(frame), fused.label_ids)
     np.testing.assert_array_equal(frames.instances(frame), fused.instance_ids)
     assert detections

@@ -12,7 +12,7 @@ format (Lin et al., ECCV 2014), so that pycocotools reads the files as they are.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,41 +54,91 @@ def encode_masks(masks: Bool[np.ndarray, "instances height width"]) -> list[str]
     return [item["counts"].decode("ascii") for item in encoded]
 
 
+class Stretch(NamedTuple):
+    """A mask from its first pixel to its last, counting down the columns from left to right."""
+
+    start: int
+    """Number of its first pixel; 0 for a mask without a pixel."""
+    is_inside: Bool[np.ndarray, " pixels"]
+
+
+def decode_masks(detections: Sequence[Detection]) -> Iterator[Stretch]:
+    """The instances' pixels, one mask after the other; most frames are far larger than what one mask spans.
+
+    Raises:
+        ValueError: If run lengths are damaged: not of the code's alphabet, cut off, or not covering the frame exactly. All are
+            checked before the first mask is given.
+    """
+    return map(_stretch, _runs(detections))
+
+
 def decode_mask(detection: Detection) -> Bool[np.ndarray, "height width"]:
     """The instance's pixels, in column-major (Fortran) order as the code stores them.
 
     Raises:
-        ValueError: If the run lengths are damaged: not of the code's alphabet, cut off, or not covering the frame exactly.
+        ValueError: See :func:`decode_masks`.
     """
+    (stretch,) = decode_masks([detection])
     height, width = detection.size
-    runs = _run_lengths(detection.counts)
-    total = int(runs.sum())
-    if total != height * width or (runs < 0).any():
-        raise ValueError(f"the run lengths of a {height}x{width} mask must add up to {height * width} pixels, found {total}")
-    inside = np.arange(len(runs)) % 2 == 1
-    return np.repeat(inside, runs).reshape(width, height).T
+    mask = np.zeros(height * width, np.bool_)
+    mask[stretch.start : stretch.start + len(stretch.is_inside)] = stretch.is_inside
+    return mask.reshape(width, height).T
 
 
-def _run_lengths(counts: str) -> Int64[np.ndarray, " runs"]:
-    """Run lengths, outside and inside in turn, from COCO's text code.
+def _stretch(runs: Int64[np.ndarray, "pairs 2"]) -> Stretch:
+    lengths = runs.ravel()[1:] if runs[-1, 1] else runs.ravel()[1:-2]  # without what is outside before and behind
+    return Stretch(int(runs[0, 0]) if len(lengths) else 0, np.repeat(np.arange(len(lengths)) % 2 == 0, lengths))
+
+
+def _runs(detections: Sequence[Detection]) -> list[Int64[np.ndarray, "pairs 2"]]:
+    """For each mask, pixels outside and inside in turn, from COCO's text code; all masks in one pass."""
+    if not detections:
+        return []
+    values, counts = _numbers([item.counts.encode("utf-8") for item in detections])
+    rows = (counts + 1) // 2
+    first = np.cumsum(rows) - rows
+    is_odd = counts % 2 == 1
+    runs = np.zeros((rows.sum(), 2), np.int64)
+    runs.ravel()[np.arange(len(values)) + np.repeat(np.cumsum(is_odd) - is_odd, counts)] = values
+    # From the fourth number on, each is the difference to the number two places before.
+    before = runs[first, 0]
+    runs[first, 0] = 0
+    runs = np.cumsum(runs, axis=0)
+    runs -= np.repeat(np.concatenate((np.zeros((1, 2), np.int64), runs[first[1:] - 1])), rows, axis=0)
+    runs[first, 0] = before
+    runs[(first + rows - 1)[is_odd], 1] = 0
+    pixels = np.array([item.size[0] * item.size[1] for item in detections])
+    totals, shortest = np.add.reduceat(runs.sum(axis=1), first), np.minimum.reduceat(runs.min(axis=1), first)
+    for index in np.flatnonzero((totals != pixels) | (shortest < 0))[:1]:
+        height, width = detections[index].size
+        raise ValueError(
+            f"the run lengths of a {height}x{width} mask must add up to {height * width} pixels, found {totals[index]}"
+        )
+    return np.split(runs, first[1:])
+
+
+def _numbers(texts: Sequence[bytes]) -> tuple[Int64[np.ndarray, " numbers"], Int64[np.ndarray, " texts"]]:
+    """The numbers of all texts, and how many each text has.
 
     Each number is a group of characters, 5 bits each with the lowest first, character minus 48; bit 5 says that the group goes
-    on, bit 4 of its last character is the sign. From the fourth number on, it is the difference to the number two places before.
+    on, bit 4 of its last character is the sign.
     """
-    codes = np.frombuffer(counts.encode("utf-8"), np.uint8).astype(np.int64) - 48
-    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+    codes = np.frombuffer(b"".join(texts), np.uint8) - np.uint8(48)  # what is below wraps around to the top
+    stops = np.flatnonzero(codes < 32)
+    ends = np.cumsum([len(text) for text in texts])
+    if not all(texts) or codes.max() > 63 or (codes[ends - 1] > 31).any():
         raise ValueError("the run lengths are cut off or hold characters outside of COCO's code")
-    last = (codes & 32) == 0
-    starts = np.concatenate(([0], np.flatnonzero(last)[:-1] + 1))
-    lengths = np.diff(starts, append=len(codes))
-    if lengths.max() > 10:
+    lengths = np.diff(stops, prepend=-1)
+    longest = int(lengths.max())
+    if longest > 10:
         raise ValueError("the run lengths hold a number of more than 50 bits")
-    places = np.arange(len(codes)) - np.repeat(starts, lengths)
-    values = np.add.reduceat((codes & 31) << (5 * places), starts)
-    values = np.where(codes[last] & 16, values - (np.int64(1) << (5 * lengths)), values)
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return values
+    starts = stops - lengths + 1
+    values = (codes[starts] & 31).astype(np.int64)
+    for place in range(1, longest):
+        longer = np.flatnonzero(lengths > place)
+        values[longer] |= (codes[starts[longer] + place] & 31).astype(np.int64) << (5 * place)
+    values -= np.where(codes[stops] & 16, np.int64(1) << (5 * lengths), 0)
+    return values, np.diff(np.searchsorted(stops, ends), prepend=0)
 
 
 def write_detections(path: Path, detections: Sequence[Detection]) -> None:

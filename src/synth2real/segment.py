@@ -50,7 +50,7 @@ from synth2real.instances.predict import PredictionSettings, detect
 from synth2real.label_space import INSTANCE_FACTOR, PALETTE, TRAIN_ID_TO_LABEL_ID
 from synth2real.models import inference_device
 from synth2real.params import ParamsError, read_section, run
-from synth2real.segmentation.predict import SemanticPredictionSettings, load_predictor
+from synth2real.segmentation.predict import Predictor, SemanticPredictionSettings, load_predictor
 from synth2real.translation.generators import load_generators
 from synth2real.translation.translate import TranslateSettings, translate_images
 from synth2real.video import Sampling, VideoWriter, sample_video, side_by_side
@@ -92,27 +92,28 @@ def load_models(models: Models) -> Segment:
     if segmenter is None and (detector is not None or translator is None):
         raise ParamsError("--segmenter is missing: name a model file, or --translator alone to translate only.")
     hardware = read_section("hardware", HardwareSettings)
-    predict = _predict_with(segmenter, hardware) if segmenter else None
     translate = _translate_with(translator, hardware) if translator else None
     find = _detect_with(detector, hardware) if detector else None
     fusion = read_section("fusion", FusionSettings) if detector else None
+    votes = fusion is not None and fusion.semantic_weight > 0
+    predict = _predict_with(segmenter, hardware, confidence=votes) if segmenter else None
 
     def segment(image: UInt8[np.ndarray, "height width 3"]) -> Segmented:
         seen = translate(image) if translate else image
         if predict is None:
             return Segmented(seen, None, None)
-        label_ids = TRAIN_ID_TO_LABEL_ID[predict(seen)]
-        return Segmented(seen, *fuse(label_ids, find(seen), fusion)) if find and fusion else Segmented(seen, label_ids, None)
+        train_ids, confidence = predict(seen)
+        label_ids = TRAIN_ID_TO_LABEL_ID[train_ids]
+        if find is None or fusion is None:
+            return Segmented(seen, label_ids, None)
+        return Segmented(seen, *fuse(label_ids, find(seen), fusion, confidence))
 
     return segment
 
 
-def _predict_with(
-    model: Path, hardware: HardwareSettings
-) -> Callable[[UInt8[np.ndarray, "height width 3"]], UInt8[np.ndarray, "height width"]]:
+def _predict_with(model: Path, hardware: HardwareSettings, *, confidence: bool) -> Predictor:
     settings = read_section("predict_semantics", SemanticPredictionSettings)
-    predict = load_predictor(model, hardware, dataclasses.replace(settings, confidence=False))
-    return lambda image: predict(image).train_ids
+    return load_predictor(model, hardware, dataclasses.replace(settings, confidence=confidence))
 
 
 def _translate_with(
