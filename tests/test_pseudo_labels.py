@@ -182,7 +182,8 @@ def _labelled(
 
 def test_the_training_split_is_labelled_and_its_shares_are_reported(tmp_path: Path) -> None:
     _write(tmp_path / "fused")
-    shares, label_ids = _labelled(tmp_path, _ALL)  # no semantic prediction is read
+    agreeing = tmp_path / "semantics"  # which is what was fused, so it is not read
+    shares, label_ids = _labelled(tmp_path, _ALL, agree_with=agreeing)
     np.testing.assert_array_equal(label_ids, [[7, 7, 7, 26], [7, 7, 0, 0]])
     classes, kept, thresholds = (shares.pop(key) for key in ("classes", "kept_of_class", "thresholds"))
     assert shares == {"frames": 1, "kept": 75.0, "kept_holes": 71.43}

@@ -159,7 +159,8 @@ def pseudo_label_frames(
         semantics: Frame set with the ``labels/`` that were fused and their ``confidences/``; read only if the settings need it.
         out: Where the pseudo-labels go.
         settings: What is trusted.
-        agree_with: Frame set with another prediction's ``labels/`` of the same frames, such as another model's.
+        agree_with: Frame set with another prediction's ``labels/`` of the same frames, such as another model's; ``semantics``
+            itself always agrees, and is not read for that.
         workers: Processes.
 
     Returns:
@@ -176,7 +177,7 @@ def pseudo_label_frames(
     sources = _Sources(
         predictions,
         _with_confidences(_matching(predictions, semantics)) if settings.needs_confidence else None,
-        _matching(predictions, agree_with) if agree_with else None,
+        _matching(predictions, agree_with) if agree_with and agree_with != semantics else None,
     )
     histograms = np.zeros((NUM_LABEL_IDS, _LEVELS), np.int64)
     if settings.portion < 1:

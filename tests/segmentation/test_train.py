@@ -187,6 +187,22 @@ def test_the_average_is_what_is_saved(
         torch.testing.assert_close(saved, expected, msg=name)
 
 
+def test_without_an_average_the_last_weights_are_saved_and_no_copy_is_kept(settings: SegmentationSettings) -> None:
+    training = SegmenterTraining(Segmenter(settings.network), torch.ones(19), settings)
+    assert training.averaged is None
+    assert training.result is training.segmenter
+    assert not any(name.startswith("averaged") for name in training.state_dict())
+
+
+def test_sizes_need_not_be_multiples_of_the_stride(
+    make_frames: Callable[..., Path], settings: SegmentationSettings, hardware: HardwareSettings, tmp_path: Path
+) -> None:
+    root, out = make_frames("source", 2), tmp_path / "model.ckpt"
+    settings = replace(settings, size=(30, 62), crop=(21, 39))
+    train_segmenter([root], [root], out, tmp_path / "curves.csv", settings, hardware, seed=1)
+    assert load_segmenter(out).size == (30, 62)
+
+
 def test_parts_add_up_to_the_gradient_of_the_whole_batch(settings: SegmentationSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batch normalisation in evaluation, so that a sample's logits do not depend on the others of its part."""
     generator = torch.Generator().manual_seed(0)
@@ -278,7 +294,7 @@ def test_sets_must_come_in_pairs_that_divide_the_batch(
     assert not out.exists()
 
 
-@pytest.mark.parametrize("wrong", [{"size": (30, 64)}, {"crop": (32, 8)}, {"class_weight_power": 2.0}, {"cache_mib": -1}])
+@pytest.mark.parametrize("wrong", [{"size": (8, 64)}, {"crop": (32, 8)}, {"class_weight_power": 2.0}, {"cache_mib": -1}])
 def test_values_out_of_range_are_refused(settings: SegmentationSettings, wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(settings, **wrong)  # type: ignore[arg-type]

@@ -54,7 +54,7 @@ class OnlineTeacherSettings:
     """Rows of a target frame at ``segmentation.size``, from the top and from the bottom, that get no pseudo-label, as DAFormer
     does where the ego vehicle is in view."""
     optimizer: OptimizerSettings
-    """Its ``average`` is the teacher's decay."""
+    """Its ``average``, more than 0, is the teacher's decay."""
     schedule: Schedule
     """``batch_size`` source images, and as many of the target, a step."""
 
@@ -63,6 +63,8 @@ class OnlineTeacherSettings:
             raise ValueError(f"threshold must lie in [0, 1], got {self.threshold}")
         if self.weight < 0:
             raise ValueError(f"weight must not be negative, got {self.weight}")
+        if not self.optimizer.average:
+            raise ValueError("optimizer.average must be more than 0, as it is the teacher's decay, got 0")
         if min(self.ignored_rows) < 0:
             raise ValueError(f"ignored_rows must not be negative, got {self.ignored_rows}")
         if self.schedule.batch_size < 2:
@@ -237,7 +239,7 @@ class OnlineTeacherTraining(SegmenterTraining):
     def training_step(self, batch: MixingBatch, batch_idx: int) -> None:  # type: ignore[override]
         """Logs both losses, the share of sure pixels, and the accuracy on the source."""
         with torch.no_grad():
-            mixed = mix(batch, class_mask(batch.train_ids), self.averaged(batch.target), self.online.threshold)
+            mixed = mix(batch, class_mask(batch.train_ids), self.result(batch.target), self.online.threshold)
             source = recolour_batch(batch.source, batch.source_colours, self.radius)
             images = torch.cat((source, recolour_batch(mixed.images, batch.mixed_colours, self.radius)))
         of_source, of_mixed = self.segmenter(images).chunk(2)
@@ -307,8 +309,8 @@ def train_online_teacher(
         seed=seed,
         hardware=hardware,
         curves=curves,
-        resume=resume_folder(f"train_online_teacher-{out.stem}", (segmentation, settings, seed), data),
+        resume=resume_folder(f"train_online_teacher-{out.parent.name}-{out.stem}", (segmentation, settings, seed), data),
         settings={"segmentation": segmentation, "online_teacher": settings, "seed": seed},
     )
-    save_segmenter(out, TrainedSegmenter(training.averaged, segmentation.network, segmentation.size))
+    save_segmenter(out, TrainedSegmenter(training.result, segmentation.network, segmentation.size))
     tracking.log_model(out)

@@ -91,8 +91,8 @@ class SegmentationSettings:
         stride = self.network.output_stride
         for name in ("size", "crop"):
             height, width = getattr(self, name)
-            if min(height, width) < stride or height % stride or width % stride:
-                raise ValueError(f"{name} must be positive multiples of the output stride {stride}, got {height}x{width}")
+            if min(height, width) < stride:
+                raise ValueError(f"{name} must be at least the output stride {stride} each way, got {height}x{width}")
         if not 0 <= self.class_weight_power <= 1:
             raise ValueError(f"class_weight_power must lie in [0, 1], got {self.class_weight_power}")
         if self.cache_mib < 0:
@@ -176,15 +176,21 @@ class SegmenterTraining(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.segmenter = segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaged = deepcopy(segmenter).requires_grad_(False)
-        """The moving average of the weights: what is kept."""
+        self.averaged = deepcopy(segmenter).requires_grad_(False) if settings.optimizer.average else None
+        """The moving average of the weights, if there is one."""
         self.settings = settings
         self.register_buffer("weights", weights, persistent=False)
+
+    @property
+    def result(self) -> Segmenter:
+        """What is kept: the average, or the last weights where there is none."""
+        return self.averaged or self.segmenter
 
     def train(self, mode: bool = True) -> "SegmenterTraining":
         """Switches to training; the average, and the encoder's batch normalisation where it is frozen, stay in evaluation."""
         super().train(mode)
-        self.averaged.eval()
+        if self.averaged:
+            self.averaged.eval()
         if self.settings.freeze_batch_norm:
             for layer in self.segmenter.encoder.modules():
                 if isinstance(layer, nn.modules.batchnorm._BatchNorm):
@@ -213,8 +219,9 @@ class SegmenterTraining(pl.LightningModule):
         """Descends along the gradients that are there, then moves the learning rate and the average."""
         cast(LightningOptimizer, self.optimizers()).step()
         cast(LambdaLR, self.lr_schedulers()).step()
-        step = self.current_epoch * self.settings.schedule.steps_per_epoch + batch_idx
-        update_average(self.averaged, self.segmenter, min(self.settings.optimizer.average, (1 + step) / (10 + step)))
+        if self.averaged:
+            step = self.current_epoch * self.settings.schedule.steps_per_epoch + batch_idx
+            update_average(self.averaged, self.segmenter, min(self.settings.optimizer.average, (1 + step) / (10 + step)))
 
     def log_means(self, **values: Tensor) -> None:
         """Logs the values' means over each epoch."""
@@ -319,8 +326,10 @@ def train_segmenter(
         seed=seed,
         hardware=hardware,
         curves=curves,
-        resume=resume_folder(f"train_segmenter-{out.stem}", (settings, seed), [*images, *labels, *([start] if start else [])]),
+        resume=resume_folder(
+            f"train_segmenter-{out.parent.name}-{out.stem}", (settings, seed), [*images, *labels, *([start] if start else [])]
+        ),
         settings={"segmentation": settings, "seed": seed},
     )
-    save_segmenter(out, TrainedSegmenter(training.averaged, settings.network, settings.size))
+    save_segmenter(out, TrainedSegmenter(training.result, settings.network, settings.size))
     tracking.log_model(out)
