@@ -443,7 +443,7 @@ def lofts(sections: Numbers, colours: Colour, texture: str = "", smooth: bool = 
             section towards the first.
         colours: one albedo, (k, 3) one for each skin, or (k, s, p, 3) one for each point.
         texture: material.
-        smooth: normals from the two tangents at each point; otherwise each facet is flat.
+        smooth: normals from the two tangents at each point; otherwise each face has the normal of its diagonals.
         caps: whether first and last section are closed by a fan about their mean, which suits star-shaped sections.
 
     Raises:
@@ -493,7 +493,13 @@ def lofts(sections: Numbers, colours: Colour, texture: str = "", smooth: bool = 
     triangles = _loft_triangles(rows, points, caps) + (total * np.arange(count, dtype=np.int32))[:, None, None]
     flat = [layer.reshape(-1, layer.shape[-1]) for layer in layers]
     mesh = Mesh(flat[0], flat[1], flat[2], flat[3], triangles.reshape(-1, 3), texture)
-    return mesh if smooth else flat_shaded(mesh)
+    if smooth:
+        return mesh
+    faces = _loft_faces(rows, points) + (total * np.arange(count))[:, None, None]
+    corners = faces.reshape(-1, 4)
+    sides = quads(mesh.vertices[corners], mesh.colours[corners], texture, mesh.texture_coordinates[corners])
+    ends = np.ascontiguousarray(triangles[:, 2 * (rows - 1) * points :].reshape(-1, 3))
+    return merge((sides, flat_shaded(replace(mesh, triangles=ends)))) if caps else sides
 
 
 def extruded(
@@ -629,6 +635,13 @@ def _grid_triangles(rows: int, columns: int) -> NDArray[np.int32]:
     start = (np.arange(rows)[:, None] * (columns + 1) + np.arange(columns)).ravel()
     quad = np.stack((start, start + 1, start + columns + 2, start + columns + 1), axis=1)
     return np.ascontiguousarray(quad[:, _QUAD_TRIANGLES].reshape(-1, 3)).astype(np.int32)
+
+
+@lru_cache
+def _loft_faces(rows: int, points: int) -> NDArray[np.intp]:
+    """The four corners of each face between two sections."""
+    start = (np.arange(rows - 1)[:, None] * (points + 1) + np.arange(points)).ravel()
+    return np.stack((start, start + 1, start + points + 2, start + points + 1), axis=1)
 
 
 @lru_cache

@@ -5,18 +5,33 @@ sagittal hip and knee curves of Winter (2009), "Biomechanics and Motor Control o
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import cache
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from synth2real.worlds.meshes import Mesh, Numbers, Part, SceneObject, boxes, cross, ellipsoids, lofts, scene_object, tubes, xyz
+from synth2real.worlds.meshes import (
+    Mesh,
+    Numbers,
+    Part,
+    SceneObject,
+    boxes,
+    cross,
+    ellipsoids,
+    lofts,
+    merge,
+    scene_object,
+    tubes,
+    xyz,
+)
 
 Garment = Literal["trousers", "shorts", "skirt", "coat"]
 Bag = Literal["none", "backpack", "handbag", "shoulder"]
 
 PERSON = 24
+_BODIES: Final = 32  # pedestrians' bodies, clothes and poses of each kind; colours are drawn for each pedestrian
 
 SKIN_TONES = np.array(((0.58, 0.38, 0.29), (0.50, 0.30, 0.21), (0.36, 0.20, 0.13), (0.20, 0.105, 0.065), (0.10, 0.052, 0.034)))
 SKIN_SHARES = (0.42, 0.28, 0.14, 0.10, 0.06)
@@ -81,6 +96,7 @@ class Wear(NamedTuple):
     bottom: NDArray[np.float64]
     shoes: NDArray[np.float64]
     skin: NDArray[np.float64]
+    tights: NDArray[np.float64]
     hair: NDArray[np.float64]
     garment: Garment
     long_sleeves: bool
@@ -100,12 +116,28 @@ def person(rng: np.random.Generator, child: bool | None = None, walking: bool | 
     """
     small = bool(rng.random() < 0.1) if child is None else child
     strides = bool(rng.random() < 0.67) if walking is None else walking
-    build = random_build(rng, small)
+    body, footprint = _body(small, strides, int(rng.integers(_BODIES)))
     wear = random_wear(rng, helmet=False)
+    palette = np.array([getattr(wear, name) for name in _COLOURED], np.float32)
+    clothed = body.coloured(palette[body.colours[:, 0].astype(np.intp)])
+    return SceneObject((Part(PERSON, 1, clothed),), footprint)
+
+
+_COLOURED: Final = ("top", "bottom", "shoes", "skin", "tights", "hair", "bag_colour")
+"""The colours that a pedestrian wears."""
+
+
+@cache
+def _body(child: bool, strides: bool, number: int) -> tuple[Mesh, tuple[float, float]]:
+    """One of the bodies that pedestrians share, made once a process, and its footprint; colours are indices of _COLOURED."""
+    rng = np.random.default_rng((PERSON, child, strides, number))
+    build = random_build(rng, child)
     joints = walking_joints(build, rng.uniform(0, 2 * np.pi), rng.uniform(0.7, 1.1)) if strides else standing_joints(rng, build)
-    body = figure(build, joints, wear)
-    ground = xyz(0, 0, -min(float(mesh.vertices[:, 2].min()) for mesh in body))
-    return scene_object([Part(PERSON, 1, mesh.translated(ground)) for mesh in body])
+    wear = random_wear(rng, helmet=False)
+    indexed = wear._replace(**{name: np.full(3, float(index)) for index, name in enumerate(_COLOURED)})
+    mesh = merge(figure(build, joints, indexed))
+    standing = mesh.translated(xyz(0, 0, -float(mesh.vertices[:, 2].min())))
+    return standing, scene_object([Part(PERSON, 1, standing)]).footprint
 
 
 def random_build(rng: np.random.Generator, child: bool = False) -> Build:
@@ -123,12 +155,14 @@ def random_wear(rng: np.random.Generator, helmet: bool) -> Wear:
     bag: Bag = ("none", "backpack", "handbag", "shoulder")[rng.choice(4, p=(0.5, 0.18, 0.18, 0.14))]
     if garment == "skirt" and bag == "backpack":
         bag = "handbag"
+    skin = SKIN_TONES[rng.choice(5, p=SKIN_SHARES)]
     lids = np.array(((0.03, 0.03, 0.03), (0.6, 0.6, 0.58), (0.45, 0.04, 0.04), (0.05, 0.12, 0.4), (0.65, 0.55, 0.05)))
     return Wear(
         top=TOPS[rng.choice(len(TOPS), p=TOP_SHARES)] * rng.uniform(0.8, 1.2),
         bottom=BOTTOMS[rng.choice(len(BOTTOMS), p=BOTTOM_SHARES)] * rng.uniform(0.8, 1.2),
         shoes=np.array(((0.015, 0.014, 0.014), (0.09, 0.05, 0.03), (0.5, 0.5, 0.48)))[rng.choice(3, p=(0.6, 0.2, 0.2))],
-        skin=SKIN_TONES[rng.choice(5, p=SKIN_SHARES)],
+        skin=skin,
+        tights=0.3 * skin,
         hair=HAIR_TONES[rng.choice(5, p=HAIR_SHARES)],
         garment=garment,
         long_sleeves=bool(rng.random() < 0.8),
@@ -191,7 +225,7 @@ def reach(
 
 
 def figure(build: Build, joints: Joints, wear: Wear) -> list[Mesh]:
-    """The clothed body over its joints, as meshes of cloth and of plain colour (skin, hair, shoes)."""
+    """The clothed body over its joints."""
     h, g = build.stature, build.girth
     unit = 0.01 * h * g
     inward = joints.chest - joints.shoulders
@@ -205,11 +239,10 @@ def figure(build: Build, joints: Joints, wear: Wear) -> list[Mesh]:
         arm_colours[:, 2:] = wear.skin
     leg_colours = np.broadcast_to(wear.bottom, (2, 5, 6, 3)).copy()
     if bare:
-        leg_colours[:, 2:] = wear.skin if wear.garment == "shorts" else 0.3 * wear.skin
+        leg_colours[:, 2:] = wear.skin if wear.garment == "shorts" else wear.tights
     limbs = lofts(
         _limb_rings(np.concatenate((arms, legs)), unit * np.array((sleeve, sleeve, trouser, trouser))),
         np.concatenate((arm_colours, leg_colours)),
-        "cloth",
     )
     up = joints.chest - joints.pelvis
     trunk_length = float(np.linalg.norm(up))
@@ -233,10 +266,10 @@ def figure(build: Build, joints: Joints, wear: Wear) -> list[Mesh]:
             np.array((12.5, 11.0, 9.3)) * unit,
             np.array((9.5, 8.4, 6.8)) * unit,
         )
-        skirts = [lofts(skirt, wear.bottom, "cloth")]
+        skirts = [lofts(skirt, wear.bottom)]
     else:
         skirts = []
-    torso = lofts(_ovals(joints.pelvis, up, across, fore, levels, widths, depths), wear.top, "cloth")
+    torso = lofts(_ovals(joints.pelvis, up, across, fore, levels, widths, depths), wear.top)
     forward = _unit(fore * (1, 1, 0) + xyz(0, 1e-6, 0))
     neck = tubes(joints.chest - 0.01 * h * up, joints.head - xyz(0, 0, 0.03 * h), 0.032 * h, 0.03 * h, wear.skin, 5, caps=False)
     plain = [neck, *_rounds(build, joints, wear, up, fore), _shoes(joints.ankles, joints.knees, forward, h, wear.shoes)]

@@ -137,7 +137,7 @@ def car(rng: np.random.Generator, kind: CarKind | None = None) -> SceneObject:
     rings[..., 1] = stations[:, :1]
     levels = np.stack((stations[:, 2], stations[:, 3], np.minimum(flank, stations[:, 4] - 0.06), stations[:, 4] - 0.0), axis=1)
     rings[..., 2] = levels @ section[:, 1:].T
-    shell = lofts(rings[:, ::-1], paint, "carpaint", smooth=False)
+    shell = lofts(rings[:, ::-1], paint, smooth=False)
 
     low, high = 0.935 * half, (0.76 if chosen != "van" else 0.86) * half
     roof_low = height - (0.05 if chosen != "van" else 0.04)
@@ -178,15 +178,12 @@ def car(rng: np.random.Generator, kind: CarKind | None = None) -> SceneObject:
     if chosen in ("estate", "suv") and rng.random() < 0.6:
         rail = (0.04, 0.9 * (roof_front - roof_rear), 0.05)
         blocks += [((side * 0.85 * high, (roof_front + roof_rear) / 2, height), rail, TRIM) for side in (-1.0, 1.0)]
-    meshes = [
-        shell,
-        _cabin(cabin_stations, paint),
+    flat = [
         _glass([_cabin_windows(rng, cabin_stations, chosen)]),
-        *_wheels(axles, wheel_radius, half),
+        _arches(axles, wheel_radius, half),
         _doors(half, _pillar(cabin_stations), screen, axles[1] + 0.3, body.clearance + 0.12, belt, flank, paint, chosen != "van"),
-        _blocks(blocks),
     ]
-    return scene_object([Part(CAR, 1, mesh) for mesh in meshes])
+    return _assembled(CAR, [shell, _cabin(cabin_stations, paint), _wheels(axles, wheel_radius, half), _blocks(blocks)], flat)
 
 
 def truck(rng: np.random.Generator, kind: TruckKind | None = None) -> SceneObject:
@@ -220,7 +217,7 @@ def truck(rng: np.random.Generator, kind: TruckKind | None = None) -> SceneObjec
         top = rng.uniform(3.0, 3.7)
         middle, tall = (floor + top) / 2, top - floor
         box = np.array((0.72, 0.72, 0.70)) if rng.random() < 0.55 else _paint(rng)
-        meshes.append(boxes((0, centre, middle), (width + 0.06, load_length, tall), box, "carpaint"))
+        meshes.append(boxes((0, centre, middle), (width + 0.06, load_length, tall), box))
         corners = [(x, centre + y) for x in (-half - 0.03, half + 0.03) for y in (-load_length / 2, load_length / 2)]
         blocks += [((x, y, middle), (0.07, 0.07, tall + 0.02), box * 0.75) for x, y in corners]
         stripe, band_z, band, reach = (
@@ -255,8 +252,9 @@ def truck(rng: np.random.Generator, kind: TruckKind | None = None) -> SceneObjec
         _side_glass(half, [(cab_back + 0.5 * cab_length, front - 0.32)], low, high),
     ]
     axles = [front - 0.75, back + 1.2] + ([back + 2.3] if length > 8 else [])
-    meshes += [_glass(panes), _blocks(blocks), *_wheels(axles, rng.uniform(0.44, 0.5), half)]
-    return scene_object([Part(TRUCK, 1, mesh) for mesh in meshes])
+    radius = rng.uniform(0.44, 0.5)
+    meshes += [_blocks(blocks), _wheels(axles, radius, half)]
+    return _assembled(TRUCK, meshes, [_glass(panes), _arches(axles, radius, half)])
 
 
 def bus(rng: np.random.Generator, double_decker: bool | None = None) -> SceneObject:
@@ -304,13 +302,9 @@ def bus(rng: np.random.Generator, double_decker: bool | None = None) -> SceneObj
         blocks += [((0, back - 0.005, 1.3), (0.7 * width, 0.04, 0.3), poster)]
     if not two and rng.random() < 0.7:
         blocks.append(((0, rng.uniform(-0.2, 0.2) * length, height + 0.1), (1.6, 2.4, 0.22), paint * 0.8))
-    meshes = [
-        _body_shell(width, back, front, 0.32, height, paint, lean=0.12),
-        _glass(panes),
-        _blocks(blocks),
-        *_wheels([front - 2.6, back + 2.9], 0.48, half + 0.01),
-    ]
-    return scene_object([Part(BUS, 1, mesh) for mesh in meshes])
+    wheels = ([front - 2.6, back + 2.9], 0.48, half + 0.01)
+    body = _body_shell(width, back, front, 0.32, height, paint, lean=0.12)
+    return _assembled(BUS, [body, _blocks(blocks), _wheels(*wheels)], [_glass(panes), _arches(*wheels)])
 
 
 def train(rng: np.random.Generator, cars: int | None = None) -> SceneObject:
@@ -360,8 +354,8 @@ def train(rng: np.random.Generator, cars: int | None = None) -> SceneObject:
     pantograph = tubes(
         ((0, 1.2, z), knee, (-0.8, 1.0, z + 1.4)), (knee, arm, (0.8, 1.0, z + 1.4)), 0.04, None, (0.1, 0.1, 0.1), 4
     )
-    meshes += [_glass(panes), _blocks(blocks), pantograph]
-    return scene_object([Part(TRAIN, 1, mesh) for mesh in meshes])
+    meshes += [_blocks(blocks), pantograph]
+    return _assembled(TRAIN, meshes, [_glass(panes)])
 
 
 def _paint(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -379,7 +373,7 @@ def _cabin(stations: NDArray[np.float64], paint: Numbers) -> Mesh:
         ],
         axis=1,
     )
-    return lofts(rings, paint, "carpaint", smooth=False)
+    return lofts(rings, paint, smooth=False)
 
 
 def _cabin_windows(rng: np.random.Generator, stations: NDArray[np.float64], kind: CarKind) -> NDArray[np.float64]:
@@ -468,7 +462,13 @@ def _glass(panes: list[NDArray[np.float64]]) -> Mesh:
     corners = np.concatenate(panes)
     colours = np.empty(corners.shape)
     colours[...] = np.array((GLASS_LOW, GLASS_LOW, GLASS_HIGH, GLASS_HIGH))
-    return quads(corners, colours, "glass")
+    return quads(corners, colours)
+
+
+def _assembled(label_id: int, solid: list[Mesh], flat: list[Mesh]) -> SceneObject:
+    """The vehicle; what lies flat on its body need not be drawn twice in the label picture."""
+    parts = [Part(label_id, 1, mesh) for mesh in solid]
+    return scene_object(parts + [Part(label_id, 1, mesh, "image") for mesh in flat])
 
 
 @lru_cache
@@ -482,23 +482,28 @@ def _unit_wheel() -> Mesh:
     return wheel.coloured(colours.reshape(-1, 3)).transformed(rotation_y(np.pi / 2))
 
 
-def _wheels(axles: Numbers, radius: float, half_track: float) -> list[Mesh]:
-    """Wheels on both ends of each axle, their outer faces at ``half_track``, under dark arches."""
+def _wheels(axles: Numbers, radius: float, half_track: float) -> Mesh:
+    """Wheels on both ends of each axle, their outer faces at ``half_track``."""
     y = np.asarray(axles, np.float64)
     count = len(y)
     turns = np.repeat(np.stack((np.eye(3), rotation_z(np.pi))), count, axis=0)
     offsets = np.zeros((2 * count, 3))
     offsets[:, 0], offsets[:, 1], offsets[:, 2] = np.repeat((1.0, -1.0), count) * (half_track + 0.014), np.tile(y, 2), radius
-    wheels = copies(_unit_wheel().transformed(radius * np.eye(3)), turns, offsets)
+    return copies(_unit_wheel().transformed(radius * np.eye(3)), turns, offsets)
+
+
+def _arches(axles: Numbers, radius: float, half_track: float) -> Mesh:
+    """Dark arches over the wheels that :func:`_wheels` makes of the same numbers."""
+    y = np.asarray(axles, np.float64)
     angle = np.linspace(0.0, np.pi, 9)
     rim = 1.17 * radius * np.stack((np.cos(angle), np.sin(angle)), axis=1) + (0, radius)
-    arches = np.empty((count, 4, 4, 3))
+    arches = np.empty((len(y), 4, 4, 3))
     arches[..., 0] = half_track + 0.003
     for i in range(4):
         corners = np.array(((0.0, radius), rim[2 * i], rim[2 * i + 1], rim[2 * i + 2]))
         arches[:, i, :, 1], arches[:, i, :, 2] = y[:, None] + corners[:, 0], corners[:, 1]
     faces = arches.reshape(-1, 4, 3)
-    return [wheels, quads(np.concatenate((faces, _mirrored(faces))), UNDERSIDE)]
+    return quads(np.concatenate((faces, _mirrored(faces))), UNDERSIDE)
 
 
 def _body_shell(
@@ -528,7 +533,7 @@ def _body_shell(
     rings[1, :, 1] = back + inset + lean_back * share
     rings[2, :, 1] = front - inset - lean * share
     rings[3, :, 1] = front - lean * share
-    return lofts(rings, paint, "carpaint", smooth=False)
+    return lofts(rings, paint, smooth=False)
 
 
 def _front_glass(width: float, front: float, height: float, lean: float, low: float, high: float) -> NDArray[np.float64]:
