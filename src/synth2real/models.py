@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from synth2real.frames import write_bytes
+from synth2real.gpus import take_gpus
 from synth2real.hardware import HardwareSettings
 
 
@@ -21,7 +22,12 @@ class DeviceError(RuntimeError):
 
 
 def inference_device(hardware: HardwareSettings) -> torch.device:
-    """The device that prediction runs on: the accelerator where there is one and it is wanted, else the CPU."""
+    """The device that prediction runs on: the accelerator where there is one and it is wanted, else the CPU.
+
+    On a machine with several GPUs this process takes as many as ``hardware.devices`` (:func:`synth2real.gpus.take_gpus`).
+    """
+    if hardware.accelerator in ("auto", "gpu"):
+        take_gpus(hardware.devices, torch.cuda.device_count())
     if hardware.accelerator in ("auto", "gpu") and torch.cuda.is_available():
         return torch.device("cuda")
     if hardware.accelerator in ("auto", "mps") and torch.backends.mps.is_available():
