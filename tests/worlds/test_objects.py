@@ -154,6 +154,15 @@ def test_car_kinds_have_their_proportions(kind: vehicles.CarKind) -> None:
     assert (heights.min() > 1.8) == (kind == "van")
 
 
+def test_pedestrians_who_share_a_body_wear_their_own_colours() -> None:
+    meshes = [people.person(np.random.default_rng(seed), False, True).parts[0].mesh for seed in range(60)]
+    colours: dict[bytes, set[bytes]] = {}
+    for mesh in meshes:
+        colours.setdefault(mesh.vertices.tobytes(), set()).add(mesh.colours.tobytes())
+    assert 10 < len(colours) < len(meshes)
+    assert sum(len(worn) for worn in colours.values()) > 0.9 * len(meshes)
+
+
 def test_children_are_smaller_than_adults() -> None:
     heights = {
         child: [people.person(np.random.default_rng(seed), child=child, walking=False).height for seed in range(20)]

@@ -117,6 +117,21 @@ def test_the_sun_darkens_the_ground_behind_a_wall(engine: Renderer) -> None:
     assert 0.01 < darker.sum() / both_road.sum() < 0.5
 
 
+def test_under_a_covered_sky_the_ground_is_dark_only_near_what_stands_on_it(engine: Renderer) -> None:
+    covered = Light(LIGHT.direction, LIGHT.sun, LIGHT.sky, LIGHT.ground, np.inf)
+    high = View(0.0, 0.0, 6.0, pitch=-0.4)
+    engine.load(scene(ground=True, light=covered))
+    empty = engine.render(high)
+    engine.load(scene(Placed(box(CAR, (2.0, 4.0, 1.5)), 0.0, 14.0), ground=True, light=covered))
+    full = engine.render(high)
+    road = full.label_ids == ROAD
+    darker = road & (full.image.astype(int).sum(-1) < empty.image.astype(int).sum(-1) - 6)
+    assert darker.any()
+    columns = np.nonzero(darker)[1]
+    car = np.nonzero(full.label_ids == CAR)[1]
+    assert car.min() - 12 < columns.min() <= columns.max() < car.max() + 12
+
+
 def test_rendering_twice_gives_the_same_bytes(engine: Renderer) -> None:
     """Loading another scene in between leaves no trace."""
     first = scene(Placed(box(CAR, (1.0, 2.0, 1.0)), 1.0, 9.0), ground=True)

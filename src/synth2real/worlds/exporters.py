@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from synth2real.frames import map_frames, write_png, write_text
+from synth2real.frames import map_frames, write_bytes, write_png, write_text
 from synth2real.label_space import INSTANCE_FACTOR, LABEL_BY_NAME, LABEL_ID_TO_TRAIN_ID, PALETTE, VEIS_LABELS
 from synth2real.worlds import looks
 from synth2real.worlds.rendering import Rendering, renderer
@@ -228,9 +228,15 @@ class _Frame(NamedTuple):
     objects: list[tuple[int, list[list[int]], int, list[int]]]
 
 
+def _write_image(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
+    """Writes a PNG whose pixels are stored as they are: compression halves it at best, but costs a tenth of the rendering."""
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_PNG_COMPRESSION, 0))
+    write_bytes(path, encoded.tobytes())
+
+
 def _write_gta(root: Path, job: _Job, number: int, rendering: Rendering, settings: WorldSettings) -> _Frame:
     name = f"{job.first + number:05d}.png"
-    write_png(root / "images" / name, rendering.image)
+    _write_image(root / "images" / name, rendering.image)
     picture = Image.fromarray(rendering.label_ids)
     picture.putpalette(_GTA_PALETTE)
     path = root / "labels" / name
@@ -245,7 +251,7 @@ _GTA_PALETTE: Final = [int(value) for value in np.concatenate((PALETTE[:34], PAL
 def _write_cityscapes(root: Path, job: _Job, number: int, rendering: Rendering, settings: WorldSettings) -> _Frame:
     city = f"{job.group}stadt"
     name = f"{city}_{job.place:06d}_{number:06d}"
-    write_png(root / "leftImg8bit" / job.group / city / f"{name}_leftImg8bit.png", rendering.image)
+    _write_image(root / "leftImg8bit" / job.group / city / f"{name}_leftImg8bit.png", rendering.image)
     annotation = root / "gtFine" / job.group / city
     write_png(annotation / f"{name}_gtFine_labelIds.png", rendering.label_ids)
     write_png(annotation / f"{name}_gtFine_instanceIds.png", rendering.instance_ids)
@@ -254,7 +260,7 @@ def _write_cityscapes(root: Path, job: _Job, number: int, rendering: Rendering, 
 
 def _write_veis(root: Path, job: _Job, number: int, rendering: Rendering, settings: WorldSettings) -> _Frame:
     name = f"{job.group}/{job.first + number:05d}"
-    write_png(root / "images" / f"{name}.png", rendering.image)
+    _write_image(root / "images" / f"{name}.png", rendering.image)
     if number % settings.veis.pixel_labels_every == 0:
         train_ids = LABEL_ID_TO_TRAIN_ID[rendering.label_ids]
         write_png(root / "pixel_labels" / f"{name}_trainIds.png", train_ids)

@@ -2,7 +2,8 @@
 
 ``p3tinydisplay`` rasterises on the CPU, without display or OpenGL. Light is computed once a scene for each vertex (Lambert, 1760)
 and baked into vertex colours; shadows that the sun throws on the ground are drawn once a scene into a light map, by rendering all
-casters flattened along the light ("projected shadows", Blinn, 1988). A view then costs two passes:
+casters flattened along the light ("projected shadows", Blinn, 1988); under a covered sky, soft patches lie under things instead.
+A view then costs two passes:
 
 - the image, supersampled, with textures;
 - the *ids*, without texture, light or antialiasing: each pixel holds the 24-bit number of the object that covers its centre, from
@@ -227,14 +228,18 @@ class Renderer:
                     own.add(part, numbers.of(owner, part), ground=False)
                 nodes = (self._image.root.attach_new_node("mover"), self._ids.root.attach_new_node("mover"))
                 own.attach(*nodes)
-                _contact_shadow(placed).reparent_to(nodes[0])
+                _contact_shadows([placed._replace(x=0.0, y=0.0, z=0.0)]).reparent_to(nodes[0])
                 self._moving.append((placed, nodes))
             else:
                 for part in placed.thing.at(placed.x, placed.y, placed.yaw, placed.z):
                     batches.add(part, numbers.of(owner, part), ground=False)
         for part_of in (self._image, self._ids):
             part_of.buffer.set_active(False)
-        shadows = _light_map(scene.light, batches.casters(), [placed for placed in scene.placed if not placed.moves])
+        still = [placed for placed in scene.placed if not placed.moves]
+        shadows = None if scene.light.is_covered else _light_map(scene.light, batches.casters(), still)
+        large = [placed for placed in still if _darkens(placed)]
+        if scene.light.is_covered and large:  # soft patches darken the ground for less than a light map
+            _contact_shadows(large).reparent_to(self._image.root)
         for part_of in (self._image, self._ids):
             part_of.buffer.set_active(True)
         for part in scene.ground:
@@ -560,20 +565,26 @@ def _blob() -> core.Texture:
     return texture
 
 
-def _contact_shadow(placed: Placed) -> core.NodePath:
-    """A soft dark patch under something that moves, turned as it is."""
-    width, length = (max(1.25 * side, side + 0.25) for side in placed.thing.footprint)
-    rows = np.zeros(4, _IMAGE_COLUMNS)
+def _contact_shadows(placed: Sequence[Placed]) -> core.NodePath:
+    """A soft dark patch under each object, turned as it is."""
+    rows = np.zeros((len(placed), 4), _IMAGE_COLUMNS)
     rows["texel"] = ((0, 0), (1, 0), (1, 1), (0, 1))
-    c, s = np.cos(placed.yaw), np.sin(placed.yaw)
-    flat = (rows["texel"] - 0.5) * (width, length)
-    rows["vertex"][:, :2] = flat @ np.array(((c, s), (-s, c)))
-    rows["vertex"][:, 2] = 0.025
     rows["colour"] = 255
-    node = core.NodePath(_geom_node(rows, np.array(((0, 1, 2), (0, 2, 3)), np.int32)))
+    for patch, (thing, x, y, yaw, z, _) in zip(rows["vertex"], placed, strict=True):
+        size = [max(1.25 * side, side + 0.25) for side in thing.footprint]
+        c, s = np.cos(yaw), np.sin(yaw)
+        patch[:, :2] = (rows["texel"][0] - 0.5) * size @ np.array(((c, s), (-s, c))) + (x, y)
+        patch[:, 2] = z + 0.025
+    first = 4 * np.arange(len(placed), dtype=np.int32)[:, None, None]
+    node = core.NodePath(_geom_node(rows.reshape(-1), (first + np.array(((0, 1, 2), (0, 2, 3)), np.int32)).reshape(-1, 3)))
     node.set_texture(_blob())
     node.set_transparency(core.TransparencyAttrib.M_alpha)
     return node
+
+
+def _darkens(placed: Placed) -> bool:
+    """Whether an object is large enough to darken the ground that it stands on."""
+    return min(placed.thing.footprint) > 0.8
 
 
 # --- Light map of the ground -------------------------------------------------------------------------------------------
@@ -610,13 +621,13 @@ def _light_map(light: Light, casters: Sequence[Mesh], still: Sequence[Placed]) -
     contact = np.ones(_LIGHT_MAP_SIZE, np.float32)  # rows along +y
     scale = np.array(_LIGHT_MAP_SIZE[::-1], np.float32) / _LIGHT_MAP_METRES
     for placed in still:
-        if min(placed.thing.footprint) > 0.8:
+        if _darkens(placed):
             corners = (_footprint(placed) - _LIGHT_MAP_ORIGIN) * scale
             cv2.fillConvexPoly(contact, np.round(corners * 16).astype(np.int32), 0.45, cv2.LINE_AA, 4)
     occluded = cv2.GaussianBlur(contact, (0, 0), sigmaX=0.35 * scale[0], sigmaY=0.35 * scale[1])
     touch = (255.0 * np.sqrt(occluded)).astype(np.uint8)
     pixels = np.asarray(cv2.merge((touch, touch, touch)))
-    if casters and not light.is_covered:
+    if casters:
         blur = np.maximum(light.softness * scale, 0.3).tolist()
         dark = np.asarray(cv2.GaussianBlur(_thrown(light, casters), (0, 0), sigmaX=blur[0], sigmaY=blur[1]))
         full = light.on(np.array(((0.0, 0.0, 1.0),), np.float32))[0]

@@ -6,7 +6,7 @@ sagittal hip and knee curves of Winter (2009), "Biomechanics and Motor Control o
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -134,8 +134,8 @@ def _body(child: bool, strides: bool, number: int) -> tuple[Mesh, tuple[float, f
     build = random_build(rng, child)
     joints = walking_joints(build, rng.uniform(0, 2 * np.pi), rng.uniform(0.7, 1.1)) if strides else standing_joints(rng, build)
     wear = random_wear(rng, helmet=False)
-    indexed = wear._replace(**{name: np.full(3, float(index)) for index, name in enumerate(_COLOURED)})
-    mesh = merge(figure(build, joints, indexed))
+    indices: dict[str, Any] = {name: np.full(3, float(index)) for index, name in enumerate(_COLOURED)}
+    mesh = merge(figure(build, joints, wear._replace(**indices)))
     standing = mesh.translated(xyz(0, 0, -float(mesh.vertices[:, 2].min())))
     return standing, scene_object([Part(PERSON, 1, standing)]).footprint
 
