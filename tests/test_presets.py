@@ -123,13 +123,26 @@ def test_unknown_keys_are_refused_with_close_ones(overlay: str, message: str) ->
         _merged(overlay)
 
 
+def test_a_mapping_takes_the_place_of_null() -> None:
+    """As optional sections have it; merging again changes nothing."""
+    params = "data:\n  video: null # or a mapping\n  limit: 3\n"
+    overlay = parse_assignment("data.video={rate: 2.0, scenes: {shortest: 1}}")
+    merged, changes = merge(params, overlay, "it")
+    assert YAML(typ="safe").load(merged) == {"data": {"video": {"rate": 2.0, "scenes": {"shortest": 1}}, "limit": 3}}
+    assert "# or a mapping" in merged
+    assert [change.key for change in changes] == ["data.video"]
+    assert merge(merged, overlay, "it") == (merged, [])
+    with pytest.raises(ParamsError, match=r"no data\.limit\.rate"):
+        merge(params, parse_assignment("data.limit={rate: 2.0}"), "it")
+
+
 @pytest.mark.parametrize("text", ["a: [1", "- a", "", "a: 1\na: 2"])
 def test_what_is_no_params_file_is_refused(text: str) -> None:
     with pytest.raises(ParamsError, match=r"some\.yaml"):
         read_values(text, "some.yaml")
 
 
-@pytest.mark.parametrize("assignment", ["a", "=3", "a={b: 1}", "a=[1"])
+@pytest.mark.parametrize("assignment", ["a", "=3", "a={}", "a=[1", "a=1\nb: 2"])
 def test_what_is_no_assignment_is_refused(assignment: str) -> None:
     with pytest.raises(ParamsError, match=r"^'?(a|=3)"):
         parse_assignment(assignment)

@@ -93,6 +93,7 @@ def merge(params: str, overlay: Mapping[str, Value], name: str) -> tuple[str, li
         ParamsError: If params.yaml has no such value.
     """
     current = read_values(params, str(PARAMS_FILE))
+    overlay = _fill_nulls(overlay, current)
     for key in overlay:
         if key not in current:
             raise ParamsError(f"{name}: {_unknown(key, list(current))}")
@@ -105,6 +106,24 @@ def merge(params: str, overlay: Mapping[str, Value], name: str) -> tuple[str, li
         merged = before + (" " if before.endswith(":") else "") + text + after
         changes.append(Change(key, old.text or "null", text))
     return merged, changes[::-1]
+
+
+def _fill_nulls(overlay: Mapping[str, Value], current: Mapping[str, Value]) -> dict[str, Value]:
+    """The overlay with keys below a null of params.yaml, such as those of an optional section, gathered as that null's value."""
+    filled: dict[str, Value] = {}
+    for key, item in overlay.items():
+        parts = key.split(".")
+        parents = (".".join(parts[:depth]) for depth in range(1, len(parts)))
+        null = next((parent for parent in parents if parent in current and current[parent].value is None), None)
+        if null is None:
+            filled[key] = item
+            continue
+        inner = filled.setdefault(null, Value({}, "{}", 0)).value
+        *path, last = key.removeprefix(f"{null}.").split(".")
+        for part in path:
+            inner = inner.setdefault(part, {})
+        inner[last] = item.value
+    return filled
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -122,18 +141,18 @@ def _unknown(key: str, known: list[str]) -> str:
 
 
 def parse_assignment(assignment: str) -> dict[str, Value]:
-    """``dotted.key=value`` as an overlay; the value is YAML: ``3``, ``2e-4``, ``true``, ``text``, ``[a, b]``.
+    """``dotted.key=value`` as an overlay; the value is YAML: ``3``, ``2e-4``, ``true``, ``text``, ``[a, b]``, ``{key: value}``.
 
     Raises:
-        ParamsError: If there is no ``=``, or the value is not a single YAML value.
+        ParamsError: If there is no ``=``, or the value is not a YAML value.
     """
     key, equals, text = assignment.partition("=")
     if not equals or not key:
         raise ParamsError(f"{assignment!r}: expected dotted.key=value.")
     values = read_values(f"value: {text.strip()}\n", assignment)
-    if list(values) != ["value"]:
-        raise ParamsError(f"{assignment!r}: expected one value or a [list] after the equals sign.")
-    return {key: values["value"]}
+    if not values or not all(name.partition(".")[0] == "value" for name in values):
+        raise ParamsError(f"{assignment!r}: expected one value, a [list] or a {{key: value}} after the equals sign.")
+    return {key + name.removeprefix("value"): value for name, value in values.items()}
 
 
 def list_presets(folder: Path = PRESETS_FOLDER) -> dict[str, str]:
