@@ -184,11 +184,20 @@ def test_no_target_annotation_reaches_training(tmp_path: Path) -> None:
         "target_bn": ["target_bn"],
         "online": ["online"],
         "restyle": methods,
-        "translations": ["adapted", "fda", "colour_statistics"],
-        "ladder": ["source_only", "target_bn", "fda", "colour_statistics", "adapted", "online", "round-1", "oracle"],
+        "synthesizer": ["synthesized"],
+        "translations": ["adapted", "fda", "colour_statistics", "synthesized"],
+        "ladder": [
+            "source_only", "target_bn", "fda", "colour_statistics", "synthesized", "adapted", "online", "round-1", "oracle",
+        ],  # fmt: skip
     }
     tainted = _tainted(_tree_with(rows, tmp_path))
-    rows_off_by_default = {"evaluate@fda-1", "evaluate@colour_statistics-2", "evaluate@target_bn-1", "evaluate@online-2"}
+    rows_off_by_default = {
+        "evaluate@fda-1",
+        "evaluate@colour_statistics-2",
+        "evaluate@target_bn-1",
+        "evaluate@online-2",
+        "evaluate@synthesized-1",
+    }
     assert rows_off_by_default <= tainted  # so they are rows, of untainted models
     assert {"check_data", "evaluate@adapted-1", "compare", "report", "train_oracle@oracle-2"} <= tainted
     for name in tainted:

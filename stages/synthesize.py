@@ -1,0 +1,23 @@
+"""Paints the label maps of a frame set."""
+
+from pathlib import Path
+
+from synth2real.hardware import HardwareSettings
+from synth2real.params import read_section, run
+from synth2real.synthesis.synthesize import SynthesizeSettings, synthesize_frames
+
+
+def main(annotations: Path, model: Path, out: Path) -> None:
+    """Writes a frame set with a painted image for each label map, and the same labels and instances.
+
+    Args:
+        annotations: Frame set with label maps.
+        model: A synthesizer's model file, or pix2pixHD's published generator.
+        out: Frame set with images, labels and instances.
+    """
+    settings, hardware = read_section("synthesize", SynthesizeSettings), read_section("hardware", HardwareSettings)
+    synthesize_frames(annotations, model, out, settings, hardware)
+
+
+if __name__ == "__main__":
+    run(main)
