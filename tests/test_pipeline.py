@@ -187,8 +187,16 @@ def test_no_target_annotation_reaches_training(tmp_path: Path) -> None:
         "synthesizer": ["synthesized"],
         "translations": ["adapted", "fda", "colour_statistics", "synthesized"],
         "ladder": [
-            "source_only", "target_bn", "fda", "colour_statistics", "synthesized", "adapted", "online", "round-1", "oracle",
-        ],  # fmt: skip
+            "source_only",
+            "target_bn",
+            "fda",
+            "colour_statistics",
+            "synthesized",
+            "adapted",
+            "online",
+            "round-1",
+            "oracle",
+        ],
     }
     tainted = _tainted(_tree_with(rows, tmp_path))
     rows_off_by_default = {
