@@ -1,15 +1,17 @@
-"""Keeps the code that each stage of dvc.yaml, and of the studies', lists equal to the code that it imports.
+"""Keeps the code that each stage of dvc.yaml, and of the studies', lists equal to the code that it imports; draws the experiment.
 
-``python -m synth2real.pipeline`` reports the difference and ``--write`` mends the files. A stage that lists too little reuses
-stale results; one that lists too much retrains for nothing. A package folder of which a stage imports every module is listed as
-one entry, as DVC takes time for each. ``__init__.py`` files hold only a docstring and are not listed by themselves.
+``python -m synth2real.pipeline`` reports the difference; ``--write`` mends the files and draws docs/pipeline.md again. A stage
+that lists too little reuses stale results; one that lists too much retrains for nothing. A package folder of which a stage
+imports every module is listed as one entry, as DVC takes time for each. ``__init__.py`` files hold only a docstring and are not
+listed by themselves.
 """
 
 import ast
 import io
+import itertools
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,22 @@ from ruamel.yaml import YAML
 from synth2real.frames import write_text
 
 PACKAGE = "synth2real"
+PICTURE = Path("docs/pipeline.md")
 _SCRIPT = r"(?:stages|studies/\w+)/\w+\.py"
+_ROWS: Mapping[
+    str, list[Any]
+] = {  # lists of params.yaml as the picture takes them: with all that is off by default
+    "seeds": [1],
+    "translator.semantic": ["translator"],
+    "synthesizer": ["synthesized"],
+    "restyle.methods": ["fda"],
+    "translations": ["adapted", "fda", "synthesized"],
+    "target_bn": ["target_bn"],
+    "online": ["online"],
+    "oracle": ["oracle"],
+    "ladder": ["source_only", "target_bn", "fda", "synthesized", "adapted", "online", "round-1", "oracle"],
+    "export": ["round-1"],
+}
 
 
 def _imported_modules(source: str) -> Iterator[str]:
@@ -109,11 +126,104 @@ def stage_code(document: dict[str, Any], root: Path) -> list[StageCode]:
     return result
 
 
-def main(write: bool = False) -> None:
-    """Compares the code that each stage lists with the code that it imports.
+def _value(values: Any, dotted: str) -> Any:
+    """What nested mappings hold, or None."""
+    for key in dotted.split("."):
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
+
+
+def _turns(stage: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What a stage's loop puts into its templates, turn by turn."""
+
+    def rows(reference: str) -> Any:
+        name = reference.removeprefix("${").removesuffix("}")
+        return _ROWS.get(name) or _value(params, name) or []
+
+    if "foreach" in stage:
+        items = rows(stage["foreach"])
+        named = items.items() if isinstance(items, Mapping) else ((item, item) for item in items)
+        yield from ({"key": key, "item": item} for key, item in named)
+    elif "matrix" in stage:
+        lists = [rows(reference) for reference in stage["matrix"].values()]
+        yield from ({"item": dict(zip(stage["matrix"], items, strict=True))} for items in itertools.product(*lists))
+    else:
+        yield {}
+
+
+def _paths(stage: Mapping[str, Any], kinds: tuple[str, ...], params: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    """Paths that a stage lists, in parts; other parameters than the loop's, such as a raw data set's folder, stay as they are."""
+    body = stage.get("do", stage)
+    entries = [entry for kind in kinds for entry in body.get(kind, [])]
+    names = [entry if isinstance(entry, str) else str(next(iter(entry))) for entry in entries]
+
+    def fill(name: str, turn: Mapping[str, Any]) -> str:
+        name = name.replace("${seeds[0]}", str(_ROWS["seeds"][0]))
+        return re.sub(r"\$\{([^}]*)\}", lambda match: str(_value(turn, match[1]) or match[0]), name)
+
+    return {tuple(fill(name, turn).split("/")) for turn in _turns(stage, params) for name in names if not is_code(name)}
+
+
+def draw(document: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """The experiment as a Mermaid flow chart: an arrow wherever a stage reads what another writes.
+
+    The turns of a loop are one box; rows that are off by default are there, too, in dashed boxes. An arrow is left out where
+    others lead the same way through boxes that are not dashed.
 
     Args:
-        write: Mend dvc.yaml, and those of the studies.
+        document: The parsed dvc.yaml.
+        params: The parsed params.yaml.
+    """
+    stages = document["stages"]
+    names = list(stages)
+    outs = {name: _paths(stage, ("outs", "metrics", "plots"), params) for name, stage in stages.items()}
+    deps = {name: _paths(stage, ("deps",), params) for name, stage in stages.items()}
+
+    def feeds(one: str, other: str) -> bool:
+        return one != other and any(
+            out[: len(dep)] == dep or dep[: len(out)] == out or (dep[0].startswith("${") and out[:2] == ("data", "worlds"))
+            for out, dep in itertools.product(outs[one], deps[other])
+        )
+
+    off = [name for name, stage in stages.items() if "off by default" in stage.get("do", stage).get("desc", "")]
+    arrows = [(one, other) for one, other in itertools.product(names, names) if feeds(one, other)]
+
+    def leads(one: str, other: str, without: tuple[str, str]) -> bool:
+        seen, waiting = {one}, [one]
+        while waiting:
+            place = waiting.pop()
+            after = {end for start, end in arrows if start == place and (start, end) != without} - seen
+            if other in after:
+                return True
+            seen |= after
+            waiting.extend(after.difference(off))
+        return False
+
+    for arrow in sorted(arrows, key=lambda arrow: names.index(arrow[0]) - names.index(arrow[1])):  # the longest first
+        if leads(*arrow, without=arrow):
+            arrows.remove(arrow)
+    lines = ["flowchart TD"]
+    lines += [f'    {name}["{name.replace("_", " ")}"]' for name in names]
+    lines += [f"    {one} --> {other}" for one, other in arrows]
+    lines += ["    classDef off stroke-dasharray: 5 5", f"    class {','.join(off)} off"] if off else []
+    return "\n".join(lines) + "\n"
+
+
+def draw_page(document: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """docs/pipeline.md: the picture (:func:`draw`), and what each stage does."""
+    rows = [f"| `{name}` | {stage.get('do', stage)['desc']} |" for name, stage in document["stages"].items()]
+    return (
+        "# The experiment\n\nDrawn from [dvc.yaml](../dvc.yaml) by `python -m synth2real.pipeline --write`. "
+        "Dashed: off by default.\n\n"
+        f"```mermaid\n{draw(document, params)}```\n\n| stage | what it does |\n|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def main(write: bool = False) -> None:
+    """Compares the code that each stage lists with the code that it imports, and the picture with dvc.yaml.
+
+    Args:
+        write: Mend dvc.yaml and those of the studies, and draw docs/pipeline.md again.
     """
     yaml = YAML()
     yaml.width = 130
@@ -135,6 +245,13 @@ def main(write: bool = False) -> None:
             yaml.dump(document, buffer)
             write_text(path, buffer.getvalue())
         any_wrong |= bool(wrong)
+    if PICTURE.is_file():
+        page = draw_page(yaml.load(Path("dvc.yaml")), yaml.load(Path("params.yaml")))
+        if PICTURE.read_text(encoding="utf-8") != page:
+            print(f"{PICTURE}: not drawn from this dvc.yaml")
+            any_wrong = True
+            if write:
+                write_text(PICTURE, page)
     if not write:
         sys.exit(1 if any_wrong else 0)
 
