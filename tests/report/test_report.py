@@ -5,6 +5,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
@@ -12,21 +14,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from synth2real.evaluation.comparison import compare_ladder
 from synth2real.evaluation.counts import write_pixel_counts
 from synth2real.evaluation.evaluate import EvaluationSettings, evaluate
 from synth2real.evaluation.resampling import BootstrapSettings
-from synth2real.frames import Frame, FrameError, write_frames, write_image, write_label
+from synth2real.frames import Frame, FrameError, read_label, write_frames, write_image, write_label
 from synth2real.label_space import LABEL_SPACES, PALETTE
-from synth2real.report.page import ReportSettings, ReportSources, write_report
-from synth2real.report.pictures import choose, colour_map, curves, photo
+from synth2real.report.counts import confusions_to_csv, read_counts
+from synth2real.report.page import ReportFiles, ReportSettings, ReportSources, write_report
+from synth2real.report.pictures import choose, colour_map, curves, photo, sheet
+from synth2real.report.provenance import StageTime, read_provenance
 from synth2real.report.tables import ReportError, ladder_position, read_comparable, read_table, to_csv
 
 _SIZE = (24, 40)
 _MODELS = ("source_only", "adapted", "round-2", "round-10", "oracle")
-_SETTINGS = ReportSettings(frames=2, height=16)
+_SETTINGS = ReportSettings(frames=2, extremes=1, height=16, provenance=False)
+_NAMES = {7: "road", 11: "building", 23: "sky", 26: "car"}
 _BOOTSTRAP = BootstrapSettings(samples=5, confidence=0.95, seed=1)
 _EVALUATION = EvaluationSettings(label_space="cityscapes19", split="val", boundary_tolerance=None, bootstrap=_BOOTSTRAP)
 
@@ -66,6 +73,7 @@ def _experiment(tmp_path: Path, seeds: tuple[int, ...]) -> ReportSources:
     return ReportSources(
         evaluations=tmp_path / "evaluation",
         comparison=tmp_path / "comparison.json",
+        counts=tmp_path / "counts",
         target=tmp_path / "target",
         annotations=tmp_path / "annotations",
         predictions=tmp_path / "predictions",
@@ -88,6 +96,7 @@ class _Page(HTMLParser):
         super().__init__()
         self.pictures: list[str] = []
         self.links: list[str] = []
+        self.ids: list[str] = []
         self.stack: list[str] = []
         self.feed(text)
 
@@ -96,6 +105,8 @@ class _Page(HTMLParser):
         if tag == "img":
             self.pictures.append(values["src"] or "")
         self.links += [values[name] or "" for name in ("href", "src") if name in values]
+        if "id" in values:
+            self.ids.append(values["id"] or "")
         if tag not in {"img", "meta", "br", "input", "link"}:
             self.stack.append(tag)
 
@@ -103,9 +114,15 @@ class _Page(HTMLParser):
         assert self.stack.pop() == tag
 
 
-def _write(sources: ReportSources, folder: Path) -> tuple[str, str]:
-    write_report(sources, {"segmentation": {"epochs": 3}}, _SETTINGS, folder / "summary.csv", folder / "report/index.html")
-    return (folder / "summary.csv").read_text(), (folder / "report/index.html").read_text()
+def _write(sources: ReportSources, folder: Path, settings: ReportSettings = _SETTINGS) -> tuple[str, str]:
+    files = ReportFiles(
+        summary=folder / "summary.csv",
+        confusion=folder / "confusion.csv",
+        frames=folder / "report/frames",
+        page=folder / "report/index.html",
+    )
+    write_report(sources, folder / "times.jsonl", {"segmentation": {"epochs": 3}}, settings, files)
+    return files.summary.read_text(), files.page.read_text()
 
 
 def test_the_summary_follows_the_ladder(sources: ReportSources, tmp_path: Path) -> None:
@@ -130,10 +147,13 @@ def test_the_page_is_whole_and_offline(sources: ReportSources, tmp_path: Path) -
     _, text = _write(sources, tmp_path)
     page = _Page(text)
     assert page.stack == []
-    assert all(link.startswith("data:") for link in page.links)
+    inside = {link[1:] for link in page.links if link.startswith("#")}
+    assert inside == set(page.ids)
+    assert all(link.startswith(("data:", "#")) for link in page.links)
     assert not re.search(r"https?://|@import|url\((?!data:)", text)
     fused_and_unfused = 2 * (len(_MODELS) - 1) + 1
-    assert len(page.pictures) == 1 + 2 * (2 + fused_and_unfused) + 3 + 2  # the ladder; of two frames; three curves; the grids
+    assert len(page.pictures) == 1 + 3 * (2 + fused_and_unfused) + 3 + 2  # the ladder; of three frames; three curves; the grids
+    assert {path.name for path in (tmp_path / "report/frames").iterdir()} == {f"frame_{index}<b>.jpg" for index in (1, 2, 3)}
     for uri in page.pictures:
         assert base64.b64decode(uri.split(",", 1)[1], validate=True)
     assert "frame_1&lt;b&gt;" in text
@@ -159,8 +179,123 @@ def test_images_of_another_size_than_the_annotation_are_shown(sources: ReportSou
         _write(sources, tmp_path)
 
 
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_the_same_results_give_the_same_bytes(sources: ReportSources, tmp_path: Path) -> None:
-    assert _write(sources, tmp_path / "one") == _write(sources, tmp_path / "two")
+    for name in ("one", "two"):
+        _write(sources, tmp_path / name)
+    files = _files(tmp_path / "one")
+    assert len(files) == 2 + 3 + 1
+    assert files == _files(tmp_path / "two")
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "repository"
+    for name in ("params.yaml", "dvc.lock", "metrics/a.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("1")
+    _git(folder, "init", "--quiet")
+    _git(folder, "add", ".")
+    _git(folder, "commit", "--quiet", "--message", "The <first>")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    return folder
+
+
+def test_a_report_says_where_it_comes_from(
+    sources: ReportSources, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("params.yaml", "dvc.lock", "metrics/a.json"):
+        (repository / name).write_text("2")
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-name")
+    entries = [("train@1", 9.0, 1), ("study/dvc.yaml:train", 8.0, 2), ("render", 3.25, 3), ("train@1", 185.2, 4)]
+    log = tmp_path / "times.jsonl"
+    log.write_text(
+        "".join(
+            json.dumps({"stage": stage, "seconds": seconds, "finished": f"2026-01-01T00:0{minute}:00+00:00"}) + "\n"
+            for stage, seconds, minute in entries
+        )
+    )
+    found = read_provenance(log)
+    assert re.fullmatch(r"[0-9a-f]{40}, \d{4}-\d\d-\d\d: The <first>", found.commit or "")
+    assert found.changed == ("params.yaml",)
+    assert found.times == (
+        StageTime("render", 3.25, "2026-01-01T00:03:00+00:00"),
+        StageTime("train@1", 185.2, "2026-01-01T00:04:00+00:00"),
+    )
+    page = _write(sources, tmp_path, replace(_SETTINGS, provenance=True))[1]
+    for text in (str(found.commit)[:40], "The &lt;first&gt;", "brave-name", "params.yaml", "3 min 05 s", "3.2 s", "01-01 00:04"):
+        assert text in page
+    assert set(_Page(page).ids) >= {"origin"}
+    assert str(found.commit)[:10] not in _write(sources, tmp_path)[1]
+
+
+def test_provenance_is_optional_but_not_guessed(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "times.jsonl"
+    clean = read_provenance(log)
+    assert (clean.changed, clean.experiment, clean.times) == ((), None, ())
+    monkeypatch.chdir(tmp_path)
+    assert read_provenance(log).commit is None
+    log.write_text('{"stage": "a", "seconds"')
+    with pytest.raises(ReportError, match=r"times\.jsonl: expected a stage's time, found '\{\"stage\": \"a\", \"seconds\"'"):
+        read_provenance(log)
+
+
+def test_confusion_is_the_share_of_the_annotated_class(tmp_path: Path) -> None:
+    sources = _experiment(tmp_path, (1, 3))
+    table = read_table(sources.evaluations, sources.comparison)
+    space = LABEL_SPACES["cityscapes19"]
+    counted = read_counts(sources.counts, table)
+    assert [row for row, _ in counted] == list(table.rows[1:])
+    row, item = counted[3]
+    assert (row.model, row.is_fused) == ("adapted", True)
+    ids = [f"frame_{index}<b>" for index in (1, 2, 3)]
+    annotated = np.stack([read_label(sources.annotations / "labels" / f"{name}.png") for name in ids * 2])
+    predicted = np.stack(
+        [read_label(sources.fused / f"adapted/seed-{seed}/labels/{name}.png") for seed in (1, 3) for name in ids]
+    )
+    for true, guess in ((7, 7), (11, 7), (23, 23), (26, 11)):
+        expected = 100 * (predicted[annotated == true] == guess).mean()
+        found = item.confusion[space.class_names.index(_NAMES[true]), space.class_names.index(_NAMES[guess])]
+        assert found == pytest.approx(expected)
+    assert np.isnan(item.confusion[space.class_names.index("train")]).all()
+    name = f"building as road: {item.confusion[space.class_names.index('building'), space.class_names.index('road')]:.1f}%"
+    assert name in _write(sources, tmp_path)[1]
+    lines = list(csv.DictReader(io.StringIO(confusions_to_csv(counted, space))))
+    assert {(line["model"], line["fused"]) for line in lines} == {
+        (row.model, "yes" if row.is_fused else "no") for row, _ in counted
+    }
+    shares = [float(line["share"]) for line in lines]
+    assert min(shares) >= 0.5
+    assert sum(shares) == pytest.approx(100 * 4 * len(counted), rel=0.01)  # four annotated classes, next to nothing left out
+
+
+def test_each_frame_has_its_own_score(sources: ReportSources, tmp_path: Path) -> None:
+    counted = read_counts(sources.counts, read_table(sources.evaluations, sources.comparison))
+    frames = [Frame("frame_2<b>", "val", *_SIZE)]
+    write_frames(sources.annotations, frames)
+    predictions = {
+        kind: tmp_path / folder / "adapted/seed-1" for kind, folder in (("unfused", "predictions"), ("fused", "fused"))
+    }
+    alone = evaluate(sources.annotations, predictions, _EVALUATION, workers=1).scores
+    for kind, (_, item) in zip(("unfused", "fused"), counted[2:4], strict=True):
+        assert item.frame_miou["frame_2<b>"] == pytest.approx(alone[kind]["miou"], abs=0.01)
+
+
+def test_counts_without_a_kind_of_prediction_are_refused(sources: ReportSources, tmp_path: Path) -> None:
+    table = read_table(sources.evaluations, sources.comparison)
+    write_pixel_counts(sources.counts / "adapted/seed-1.npz", ("a",), {"unfused": np.zeros((1, 34, 34), np.int32)})
+    with pytest.raises(ReportError, match=r"adapted/seed-1\.npz: no counts of fused predictions, only of unfused"):
+        read_counts(sources.counts, table)
 
 
 def _decoded(uri: str) -> Image.Image:
@@ -179,10 +314,40 @@ def test_large_photos_are_shrunk() -> None:
     assert _decoded(photo(np.zeros((100, 300, 3), np.uint8), 20)).size == (60, 20)
 
 
+def test_a_sheet_has_a_panel_for_each_map() -> None:
+    """Of a black image: the map's class shows in its colour, faded; what is outside of the label space stays black."""
+    label_ids = np.full((80, 160), 7, np.uint8)
+    label_ids[:, 80:] = 0
+    black = np.zeros((40, 80, 3), np.uint8)
+    shown = np.asarray(Image.open(io.BytesIO(sheet(black, [("one", label_ids)] * 4, LABEL_SPACES["cityscapes19"], 40))))
+    rows = shown.shape[0] // 2
+    for row, column in ((0, 1), (0, 3), (1, 0)):
+        left, right = (shown[row * rows + rows // 2, round(shown.shape[1] * (column + share) / 4)] for share in (0.25, 0.75))
+        np.testing.assert_allclose(left.astype(float), 0.6 * np.array(PALETTE[7]), atol=15)
+        assert right.max() < 15
+    assert shown[rows // 2, : shown.shape[1] // 5].max() < 15
+    assert shown[rows + rows // 2, shown.shape[1] // 2 :].min() > 240
+
+
 @pytest.mark.parametrize(("count", "expected"), [(1, [0]), (2, [0, 9]), (4, [0, 3, 6, 9]), (99, list(range(10)))])
 def test_frames_are_spread_evenly(count: int, expected: list[int]) -> None:
     frames = [Frame(str(index), "val", 1, 1) for index in range(10)]
-    assert [int(frame.frame_id) for frame in choose(frames, count)] == expected
+    assert [int(frame.frame_id) for frame in choose(frames, {}, 2, count)["spread"]] == expected
+
+
+@given(scores=st.lists(st.none() | st.floats(0, 100), max_size=12), extremes=st.integers(0, 4), spread=st.integers(1, 6))
+def test_the_best_and_worst_frames_are_chosen_once(scores: list[float | None], extremes: int, spread: int) -> None:
+    frames = [Frame(str(index), "val", 1, 1) for index in range(len(scores))]
+    known = {str(index): score for index, score in enumerate(scores) if score is not None}
+    chosen = {group: [frame.frame_id for frame in members] for group, members in choose(frames, known, extremes, spread).items()}
+    together = [name for members in chosen.values() for name in members]
+    assert (
+        len(set(together)) == len(together) == min(len(scores), 2 * min(extremes, len(known)) + spread)
+        or len(known) < 2 * extremes
+    )
+    best, worst = ([known[name] for name in chosen[group]] for group in ("best", "worst"))
+    assert best == sorted(known.values(), reverse=True)[:extremes]
+    assert worst == sorted(known.values())[: max(0, min(extremes, len(known) - extremes))]
 
 
 def test_the_ladder_sorts_rounds_by_number() -> None:
@@ -285,10 +450,12 @@ def test_a_run_without_curves_is_refused(sources: ReportSources, tmp_path: Path)
         _write(sources, tmp_path)
 
 
-@pytest.mark.parametrize("values", [{"frames": 0}, {"frames": 51}, {"height": 8}, {"height": 5000}])
+@pytest.mark.parametrize(
+    "values", [{"frames": 0}, {"frames": 51}, {"extremes": -1}, {"extremes": 11}, {"height": 8}, {"height": 5000}]
+)
 def test_settings_have_ranges(values: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be in"):
-        ReportSettings(**({"frames": 2, "height": 100} | values))
+        replace(_SETTINGS, **values)
 
 
 def test_the_csv_is_empty_where_there_is_no_score(sources: ReportSources) -> None:

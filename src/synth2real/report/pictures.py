@@ -3,7 +3,7 @@
 import base64
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,36 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from synth2real.frames import Frame
+from synth2real.frames import Frame, resize_image
 from synth2real.label_space import IGNORE_INDEX, LabelSpace
 from synth2real.report.tables import ReportError, Row
 
 _PANEL = (2.9, 2.0)
 """Width and height of a curve, in inches."""
 
+_COLUMNS = 4
+_CAPTION = 20
+_GAP = 6
+"""Of a sheet: panels in a row, height of a caption, and space between panels, in pixels."""
 
-def choose(frames: Sequence[Frame], count: int) -> list[Frame]:
-    """``count`` of the frames, evenly spread; all if there are fewer."""
-    positions = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
-    return [frames[position] for position in positions]
+_PHOTO_SHARE = 0.4
+"""Of an overlay; the rest are the classes' colours."""
+
+
+def choose(frames: Sequence[Frame], scores: Mapping[str, float], extremes: int, spread: int) -> dict[str, list[Frame]]:
+    """Frames to look at, none twice: ``best``, the best first, ``worst``, the worst first, and others, evenly ``spread``.
+
+    Args:
+        frames: In their order.
+        scores: Of frames by their id; one without score is neither among the best nor among the worst.
+        extremes: How many of the best, and of the worst; fewer if there are no more.
+        spread: How many of the others; all if there are fewer.
+    """
+    ranked = sorted((frame for frame in frames if frame.frame_id in scores), key=lambda frame: -scores[frame.frame_id])
+    best, worst = ranked[:extremes], ranked[extremes:][::-1][:extremes]
+    others = [frame for frame in frames if frame not in best and frame not in worst]
+    positions = np.linspace(0, len(others) - 1, min(spread, len(others))).round().astype(int)
+    return {"best": best, "worst": worst, "spread": [others[position] for position in positions]}
 
 
 def data_uri(kind: str, content: bytes) -> str:
@@ -43,14 +61,61 @@ def photo(image: UInt8[np.ndarray, "height width 3"], height: int) -> str:
 
 def colour_map(label_ids: UInt8[np.ndarray, "height width"], space: LabelSpace, height: int) -> str:
     """Label ids as PNG in the colours of a label space (black outside of it), at most ``height`` pixels high."""
-    classes = space.table[_shrunk(label_ids, height, cv2.INTER_NEAREST)]
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: len(space.class_names)] = space.colours
-    picture = Image.fromarray(np.where(classes == IGNORE_INDEX, len(space.class_names), classes).astype(np.uint8), "P")
-    picture.putpalette(palette[: len(space.class_names) + 1].tobytes())
+    picture = Image.fromarray(_classes(_shrunk(label_ids, height, cv2.INTER_NEAREST), space), "P")
+    picture.putpalette(_palette(space).tobytes())
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     return data_uri("image/png", buffer.getvalue())
+
+
+def _classes(label_ids: UInt8[np.ndarray, "height width"], space: LabelSpace) -> UInt8[np.ndarray, "height width"]:
+    """Class of each pixel; the number of classes for all that is outside."""
+    classes = space.table[label_ids]
+    return np.where(classes == IGNORE_INDEX, len(space.class_names), classes).astype(np.uint8)
+
+
+def _palette(space: LabelSpace) -> UInt8[np.ndarray, "colours 3"]:
+    """The classes' colours, and black for all that is outside."""
+    return np.array([*space.colours, (0, 0, 0)], np.uint8)
+
+
+def sheet(
+    image: UInt8[np.ndarray, "_ _ 3"],
+    maps: Sequence[tuple[str, UInt8[np.ndarray, "height width"]]],
+    space: LabelSpace,
+    height: int,
+) -> bytes:
+    """An RGB image, and the same under the colours of each label map, with captions, as one JPEG file.
+
+    Args:
+        image: Of any size.
+        maps: Captions and label ids, all of one size; what is outside of the label space is not coloured.
+        space: Whose colours.
+        height: Of each panel at most, in pixels.
+    """
+    shrunk = [(caption, _shrunk(label_ids, height, cv2.INTER_NEAREST)) for caption, label_ids in maps]
+    size = shrunk[0][1].shape
+    photo = resize_image(image, (size[0], size[1]))
+    panels = [("image", photo), *((caption, _overlay(photo, label_ids, space)) for caption, label_ids in shrunk)]
+    lines = []
+    for first in range(0, len(panels), _COLUMNS):
+        line = np.full((size[0] + _CAPTION + _GAP, (size[1] + _GAP) * min(_COLUMNS, len(panels)), 3), 255, np.uint8)
+        for column, (caption, pixels) in enumerate(panels[first : first + _COLUMNS]):
+            left = column * (size[1] + _GAP)
+            cv2.putText(line, caption, (left, _CAPTION - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+            line[_CAPTION : _CAPTION + size[0], left : left + size[1]] = pixels
+        lines.append(line)
+    buffer = io.BytesIO()
+    Image.fromarray(np.concatenate(lines)).save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def _overlay(
+    photo: UInt8[np.ndarray, "height width 3"], label_ids: UInt8[np.ndarray, "height width"], space: LabelSpace
+) -> UInt8[np.ndarray, "height width 3"]:
+    classes = _classes(label_ids, space)
+    mixed = (photo * _PHOTO_SHARE + _palette(space)[classes] * (1 - _PHOTO_SHARE)).astype(np.uint8)
+    return np.where((classes == len(space.class_names))[..., None], photo, mixed)
 
 
 def _shrunk(pixels: np.ndarray, height: int, interpolation: int) -> np.ndarray:

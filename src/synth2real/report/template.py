@@ -35,12 +35,13 @@ PAGE: Final = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>synth2real: report</title>
 <style>
-:root { --ink: #1c2430; --quiet: #5c6876; --line: #dde2e8; --accent: #1f5f99; --opacity: 1; }
+:root { --ink: #1c2430; --quiet: #5c6876; --line: #dde2e8; --accent: #1f5f99; --opacity: 1; --wipe: 100%; }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.5rem clamp(0.9rem, 3vw, 2.5rem) 4rem; max-width: 82rem; color: var(--ink); background: #fff;
        font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 0.3rem; }
 h2 { font-size: 1.25rem; margin: 2.6rem 0 0.6rem; padding-top: 0.9rem; border-top: 1px solid var(--line); }
+h4 { font-size: 0.85rem; margin: 0.8rem 0 0.3rem; color: var(--quiet); font-weight: 500; overflow-wrap: anywhere; }
 h3 { font-size: 0.95rem; margin: 1.4rem 0 0.4rem; color: var(--quiet); font-weight: 600; overflow-wrap: anywhere; }
 p { margin: 0.3rem 0 0.8rem; max-width: 52rem; color: var(--quiet); }
 .scroll { overflow-x: auto; }
@@ -58,22 +59,39 @@ tbody th { font-weight: 500; }
 .chip { display: inline-block; width: 0.95em; height: 0.95em; border-radius: 3px; margin-right: 0.45em; vertical-align: -0.1em;
         border: 1px solid #0003; }
 .legend { display: flex; flex-wrap: wrap; gap: 0.25rem 1.1rem; margin: 0.5rem 0; font-size: 0.9rem; }
-.slider { position: sticky; top: 0; z-index: 2; background: #fffffff2; padding: 0.5rem 0; display: flex; gap: 0.8rem;
-          align-items: center; font-size: 0.9rem; border-bottom: 1px solid var(--line); }
-.slider input { flex: 0 1 16rem; accent-color: var(--accent); }
+nav { display: flex; flex-wrap: wrap; gap: 0.2rem 1.1rem; font-size: 0.92rem; }
+a { color: var(--accent); }
+.sliders { position: sticky; top: 0; z-index: 2; background: #fffffff2; padding: 0.5rem 0; display: flex; flex-wrap: wrap;
+           gap: 0.3rem 2.5rem; font-size: 0.9rem; border-bottom: 1px solid var(--line); }
+.sliders label { flex: 0 1 24rem; display: flex; gap: 0.6rem; align-items: center; }
+.sliders input { flex: 1; min-width: 5rem; accent-color: var(--accent); }
 .grid { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 0.7rem; }
 figure { margin: 0; cursor: zoom-in; }
-figure div { background: var(--photo) 0 0 / 100% 100%; border-radius: 4px; overflow: hidden; }
+figure div { position: relative; background: var(--photo) 0 0 / 100% 100%; border-radius: 4px; overflow: hidden; }
 figure img { display: block; width: 100%; height: auto; }
 figure img.map { image-rendering: pixelated; opacity: var(--opacity); }
+figure i { position: absolute; inset: 0; background: var(--annotation) 0 0 / 100% 100%; image-rendering: pixelated;
+           opacity: var(--opacity); clip-path: inset(0 0 0 var(--wipe)); }
+figure i.photo { background-image: var(--photo); opacity: 1; image-rendering: auto; }
+figure b { position: absolute; inset: 0 auto 0 var(--wipe); border-left: 2px solid #fff; }
 figcaption { font-size: 0.82rem; color: var(--quiet); padding-top: 0.15rem; }
 figure.zoom { position: fixed; inset: 0; z-index: 9; background: #10151cf2; cursor: zoom-out;
               display: flex; flex-direction: column; align-items: center; justify-content: center; }
-figure.zoom div { width: min(96vw, calc(88vh * var(--ratio))); }
+figure.zoom div { width: min(96vw, calc(88vh * var(--ratio))); touch-action: none; }
 figure.zoom figcaption { color: #fff; font-size: 1rem; padding-top: 0.6rem; }
-.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 46vw), 1fr)); gap: 0.4rem; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 44vw), 1fr)); gap: 0.4rem; }
 .panels img { width: 100%; height: auto; }
 .plot { max-width: 100%; height: auto; display: block; }
+.ladder { min-width: 34rem; }
+.matrices { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); gap: 0.6rem 1.2rem; }
+.matrix { font-size: 0.68rem; }
+.matrix th, .matrix td { padding: 0; border: 1px solid #eef1f4; min-width: 1.55rem; height: 1.3rem; text-align: center; }
+.matrix td { background: rgb(31 95 153 / calc(var(--share, 0) * 1%)); }
+.matrix .dark { color: #fff; }
+.matrix tbody th { text-align: right; padding-right: 0.4rem; }
+.matrix th { border: 0; }
+.matrix th span { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding-top: 0.3rem; }
+.matrices h3 { margin-bottom: 0; }
 dl { margin: 0; font-size: 0.92rem; display: flex; flex-wrap: wrap; gap: 0 2.6rem; align-items: flex-start; }
 dl > div { flex: 1 1 100%; display: flex; gap: 0.8rem; padding: 0.15rem 0; border-bottom: 1px solid #eef1f4; }
 dl > div.branch { display: block; flex: 0 1 auto; max-width: 100%; min-width: min(14rem, 100%);
@@ -89,7 +107,7 @@ summary { cursor: pointer; font-weight: 600; }
   .bars { display: none; }
   .wide { width: auto; }
 }
-@media print { .slider { display: none; } figure { break-inside: avoid; } }
+@media print { nav, .sliders { display: none; } figure { break-inside: avoid; } }
 </style>
 </head>
 <body>
@@ -97,8 +115,15 @@ summary { cursor: pointer; font-weight: 600; }
 <p>{{ table.frames }} annotated frames of the target, split <b>{{ table.split }}</b>, scored in
 <b>{{ table.label_space }}</b> ({{ classes | length }} classes) by the Cityscapes rules.
 Intersection over union and pixel accuracy in %. No model but the oracle, where there is one, has seen a label of the target.</p>
+{% if provenance and provenance.commit %}
+<p>Commit {{ provenance.commit[:10] }}{{ " and uncommitted changes" if provenance.changed }}.</p>
+{% endif %}
+<nav><a href="#summary">Summary</a>{% if table.gains %}<a href="#gains">Gains</a>{% endif %}<a href="#classes">Classes</a>
+<a href="#confusion">Confusion</a><a href="#pictures">Pictures</a><a href="#training">Training</a>
+{% for title, content, grids in statistics %}<a href="#{{ title | lower }}">{{ title }}</a>{% endfor %}
+<a href="#settings">Settings</a>{% if provenance %}<a href="#origin">Origin</a>{% endif %}</nav>
 
-<h2>Summary</h2>
+<h2 id="summary">Summary</h2>
 <div class="scroll"><table class="wide">
 <thead><tr><th>Model</th><th class="left">Fusion</th><th>mIoU</th>{% if has_seeds %}<th>sd</th>{% endif %}
 <th>interval</th><th>classes</th><th class="bars"></th>
@@ -126,12 +151,12 @@ the mean is over them.
 <i>sd</i> is their standard deviation.{% endif %}
 {% if has_oracle %}<i>Gap closed</i>: share of the way from the first model to the oracle, which learnt from the target's
 labels.{% endif %}</p>
-<img class="plot" src="{{ ladder }}" alt="mIoU of each model">
+<div class="scroll"><img class="plot ladder" src="{{ ladder }}" alt="mIoU of each model"></div>
 <p>Dots: means; lines: intervals over frames; strokes: single trainings; dotted: the first model
 {{- " and the oracle, with the share of the gap closed" if has_oracle }}.</p>
 
 {% if table.gains %}
-<h2>Gains</h2>
+<h2 id="gains">Gains</h2>
 <div class="scroll"><table>
 <thead><tr><th>Step</th><th class="left">over</th><th class="left">Fusion</th><th>mIoU</th>
 {% if has_seeds %}<th>sd</th>{% endif %}<th>interval</th><th>classes gained</th><th>classes lost</th></tr></thead>
@@ -148,7 +173,7 @@ labels.{% endif %}</p>
 not hold what another seed of the training would change, and frames of one street resemble each other.</p>
 {% endif %}
 
-<h2>Classes</h2>
+<h2 id="classes">Classes</h2>
 <div class="scroll"><table>
 <thead><tr><th>IoU</th>{% for row in models %}
 <th>{{ words(row.model) }}{% if row.is_fused %}<br>fused{% endif %}</th>{% endfor %}</tr></thead>
@@ -163,40 +188,105 @@ not hold what another seed of the training would change, and frames of one stree
 </tbody></table></div>
 <p>Bold: the best without the oracle. A dash: the class is neither annotated nor predicted, and left out of the mean.</p>
 
-<h2>Pictures</h2>
-<p>Frames spread evenly over the split; black is not annotated, or outside of the classes. Click to enlarge.</p>
+<h2 id="confusion">Confusion</h2>
+<p>Each row: what became of the pixels annotated with a class, in %, over all frames
+{{- " and seeds" if has_seeds }}; the diagonal is right. Numbers from 10 on; shares below {{ smallest_share }} are left out.
+<i>Outside</i>: predicted as no class of these.</p>
+<div class="matrices">
+{% for caption, rows in confusions %}
+<div><h3>{{ caption }}</h3><div class="scroll"><table class="matrix">
+<thead><tr><th></th>{% for name in predicted %}<th><span>{{ name }}</span></th>{% endfor %}</tr></thead>
+<tbody>{% for name, shares in rows %}
+<tr><th>{{ name }}</th>
+{%- for share in shares %}
+{% if share < smallest_share %}<td></td>
+{%- else %}<td{% if share > 60 %} class="dark"{% endif %} style="--share: {{ "%.1f" % share }}" title="
+{{- name }} as {{ predicted[loop.index0] }}: {{ "%.1f" % share }}%">{% if share >= 9.5 %}{{ "%.0f" % share }}{% endif %}</td>
+{%- endif %}
+{% endfor %}</tr>
+{% endfor %}</tbody></table></div></div>
+{% endfor %}
+</div>
+
+<section>
+<h2 id="pictures">Pictures</h2>
+<p>The frames on which <i>{{ judge }}</i> does best and worst, and others, evenly spread over the split; with each prediction
+its mIoU in this frame. Black is not annotated, or outside of the classes. The sliders fade the colours and bring up the
+annotation from the right; click a picture to enlarge it, and move across it to compare with the annotation.</p>
 <div class="legend">{% for name, colour in classes %}
 <span><span class="chip" style="background: {{ colour }}"></span>{{ name }}</span>{% endfor %}</div>
-<label class="slider">Photo <input type="range" min="0" max="1" step="0.05" value="1"
+<div class="sliders">
+<label>Photo <input type="range" min="0" max="1" step="0.05" value="1"
   oninput="document.documentElement.style.setProperty('--opacity', this.value)"> Colours</label>
-{% for frame in pictures %}
-<h3>{{ frame.name }}</h3>
-<div class="grid" style="--ratio: {{ frame.ratio }}; --photo: url({{ frame.photo }})">
-<figure><div><img src="{{ frame.photo }}" alt="photo"></div><figcaption>image</figcaption></figure>
-{% for caption, uri in frame.maps %}
-<figure><div><img class="map" src="{{ uri }}" alt="{{ caption }}"></div><figcaption>{{ caption }}</figcaption></figure>
+<label>Annotation <input type="range" min="0" max="100" value="100"
+  oninput="document.documentElement.style.setProperty('--wipe', this.value + '%')"> Prediction</label>
+</div>
+{% for group, frames in pictures %}
+<h3>{{ {"best": "Best", "worst": "Worst", "spread": "Evenly spread"}[group] }}</h3>
+{% for frame in frames %}
+<h4>{{ frame.name }}</h4>
+<div class="grid" style="--ratio: {{ frame.ratio }}; --photo: url({{ frame.photo }}); --annotation: url({{ frame.annotation }})">
+<figure tabindex="0"><div><img src="{{ frame.photo }}" alt="photo"></div><figcaption>image</figcaption></figure>
+<figure tabindex="0"><div><img class="map" src="{{ frame.annotation }}" alt="annotation"></div>
+<figcaption>annotation</figcaption></figure>
+{% for caption, miou, uri in frame.maps %}
+<figure tabindex="0">
+<div class="compared"><img class="map" src="{{ uri }}" alt="{{ caption }}"><i class="photo"></i><i></i><b></b></div>
+<figcaption>{{ caption }}{% if miou is not none %}: {{ number(miou, 1) }}{% endif %}</figcaption></figure>
 {% endfor %}
 </div>
 {% endfor %}
+{% endfor %}
+</section>
 
-<h2>Training</h2>
+<h2 id="training">Training</h2>
 {% for name, panels in curves %}
 <h3>{{ words(name) }}</h3>
 <div class="panels">{% for column, uri in panels.items() %}<img src="{{ uri }}" alt="{{ column }} over steps">{% endfor %}</div>
 {% endfor %}
 
 {% for title, content, grids in statistics %}
-<h2>{{ title }}</h2>
+<h2 id="{{ title | lower }}">{{ title }}</h2>
 {{ tree(content) }}
 {% for name, uri in grids.items() %}<h3>{{ words(name) }}</h3><img class="plot" src="{{ uri }}" alt="{{ title }}">{% endfor %}
 {% endfor %}
 
-<h2>Settings</h2>
+<h2 id="settings">Settings</h2>
 <details><summary>params.yaml</summary>{{ tree(params) }}</details>
+
+{% if provenance %}
+<h2 id="origin">Origin</h2>
+<dl>
+<div><dt>Commit</dt><dd>{{ provenance.commit or "no git repository" }}</dd></div>
+{% if provenance.commit %}<div><dt>Changed since</dt><dd>{{ provenance.changed | join(", ") or "nothing" }}</dd></div>{% endif %}
+{% if provenance.experiment %}<div><dt>Experiment</dt><dd>{{ provenance.experiment }}</dd></div>{% endif %}
+</dl>
+{% if provenance.times %}
+<p>How long each stage took when it last ran in this clone, without loading its libraries. What came from DVC's cache did
+not run, and of a training that was resumed only the last part counts.</p>
+<div class="scroll"><table>
+<thead><tr><th>Stage</th><th>took</th><th class="bars"></th><th>finished (UTC)</th></tr></thead>
+<tbody>
+{% set longest = provenance.times | map(attribute="seconds") | max %}
+{% for entry in provenance.times %}
+<tr><td>{{ entry.stage }}</td><td>{{ duration(entry.seconds) }}</td>
+<td class="bars"><span class="bar" style="width: {{ "%.1f" % (100 * entry.seconds / (longest or 1)) }}%"></span></td>
+<td>{{ entry.finished[:16] | replace("T", " ") }}</td></tr>
+{% endfor %}
+</tbody></table></div>
+{% endif %}
+{% endif %}
 <script>
-document.querySelectorAll("figure").forEach(figure => figure.addEventListener("click", () => figure.classList.toggle("zoom")));
+const enlarged = () => document.querySelector("figure.zoom");
+const toggle = figure => { figure.classList.toggle("zoom"); figure.style.removeProperty("--wipe"); };
+document.querySelectorAll("figure").forEach(figure => figure.addEventListener("click", () => toggle(figure)));
 document.addEventListener("keydown", event => {
-  if (event.key === "Escape") document.querySelectorAll("figure.zoom").forEach(figure => figure.classList.remove("zoom"));
+  if (event.key === "Escape" && enlarged()) toggle(enlarged());
+  if (event.key === "Enter" && event.target.matches("figure")) toggle(event.target);
+});
+document.addEventListener("pointermove", event => {
+  const box = document.querySelector("figure.zoom .compared")?.getBoundingClientRect();
+  if (box) enlarged().style.setProperty("--wipe", Math.min(100, Math.max(0, (event.clientX - box.left) / box.width * 100)) + "%");
 });
 </script>
 </body>
