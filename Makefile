@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -19,6 +21,10 @@ help: ## Say what there is
 
 .PHONY: setup
 setup: .venv/ready ## Make .venv with the pinned packages and this one
+
+.PHONY: mmseg
+mmseg: setup ## Add mmsegmentation to .venv, for segmentation.backend mmseg
+	$(BIN)/uv pip install --quiet --require-hashes -r requirements-mmseg.txt
 
 .PHONY: repro
 repro: setup ## Run the whole experiment, as far as anything changed
@@ -47,5 +53,6 @@ bench: setup ## Measure the speed of rendering and evaluation
 	for benchmark in benchmarks/*.py; do python $$benchmark || exit 1; done
 
 .PHONY: lock
-lock: setup ## Compile requirements.txt from pyproject.toml again
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml --output-file requirements.txt
+lock: setup ## Compile requirements.txt and requirements-mmseg.txt from pyproject.toml again
+	$(COMPILE) pyproject.toml --output-file requirements.txt
+	$(COMPILE) --extra mmseg pyproject.toml --constraints requirements.txt --output-file requirements-mmseg.txt

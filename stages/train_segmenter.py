@@ -5,6 +5,7 @@ from pathlib import Path
 
 from synth2real.hardware import HardwareSettings
 from synth2real.params import ParamsError, read_section, run
+from synth2real.segmentation.mmseg_train import train_mmseg
 from synth2real.segmentation.train import SegmentationSettings, train_segmenter
 
 
@@ -17,7 +18,7 @@ def main(
     start: Path | None = None,
     learning_rate: float | None = None,
 ) -> None:
-    """Trains DeepLabV3+ on the labelled frames of split train; each batch takes equally from every pair of sets.
+    """Trains the network of params.yaml on the labelled frames of split train; each batch takes equally from every pair of sets.
 
     Args:
         images: Frame sets with images.
@@ -34,7 +35,8 @@ def main(
             settings = replace(settings, optimizer=replace(settings.optimizer, learning_rate=learning_rate))
         except ValueError as error:
             raise ParamsError(f"--learning-rate: {error}") from None
-    train_segmenter(images, labels, out, curves, settings, read_section("hardware", HardwareSettings), seed=seed, start=start)
+    train = {"synth2real": train_segmenter, "mmseg": train_mmseg}[settings.backend]
+    train(images, labels, out, curves, settings, read_section("hardware", HardwareSettings), seed=seed, start=start)
 
 
 if __name__ == "__main__":

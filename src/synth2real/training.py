@@ -15,6 +15,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,34 +92,53 @@ class _Steps(Sampler[int]):
         return iter(range(start + self.rank, start + self.samples, self.devices))
 
 
+def sample_loader(
+    draw: Callable[[int, np.random.Generator], Any],
+    schedule: Schedule,
+    seed: int,
+    hardware: HardwareSettings,
+    collate: Callable[[list[Any]], Any] | None = None,
+    *,
+    rank: int = 0,
+    devices: int = 1,
+) -> DataLoader[Any]:
+    """Loads the batches of one epoch on one device; which epoch, its sampler's ``set_epoch`` says.
+
+    Args:
+        draw: See :func:`fit`, as for ``schedule``, ``seed``, ``hardware`` and ``collate``.
+        schedule: Steps and batch size.
+        seed: Of the samples.
+        hardware: Loader processes.
+        collate: How samples become a batch.
+        rank: Number of the device.
+        devices: How many there are.
+
+    Raises:
+        TrainingError: If the devices cannot share a batch equally.
+    """
+    if schedule.batch_size % devices:
+        raise TrainingError(f"batch_size {schedule.batch_size} is not divisible by {devices} devices.")
+    workers = hardware.workers
+    return DataLoader(
+        _Samples(draw, seed),
+        batch_size=schedule.batch_size // devices,
+        sampler=_Steps(schedule, rank, devices),
+        num_workers=workers,
+        collate_fn=collate,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers > 0 else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
 class _Data(pl.LightningDataModule):
-    def __init__(
-        self,
-        draw: Callable[[int, np.random.Generator], Any],
-        schedule: Schedule,
-        seed: int,
-        hardware: HardwareSettings,
-        collate: Callable[[list[Any]], Any] | None,
-    ) -> None:
+    def __init__(self, load: Callable[..., DataLoader[Any]]) -> None:
         super().__init__()
-        self.draw, self.schedule, self.seed, self.hardware, self.collate = draw, schedule, seed, hardware, collate
+        self.load = load
 
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
-        devices = self.trainer.world_size
-        if self.schedule.batch_size % devices:
-            raise TrainingError(f"batch_size {self.schedule.batch_size} is not divisible by {devices} devices.")
-        workers = self.hardware.workers
-        return DataLoader(
-            _Samples(self.draw, self.seed),
-            batch_size=self.schedule.batch_size // devices,
-            sampler=_Steps(self.schedule, self.trainer.global_rank, devices),
-            num_workers=workers,
-            collate_fn=self.collate,
-            persistent_workers=workers > 0,
-            prefetch_factor=4 if workers > 0 else None,
-            pin_memory=torch.cuda.is_available(),
-        )
+        return self.load(rank=self.trainer.global_rank, devices=self.trainer.world_size)
 
 
 # --- The Trainer -----------------------------------------------------------------------------------------------------
@@ -257,7 +277,7 @@ def fit(
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # it only costs time: nothing reads it
         trainer.fit(
             module,
-            datamodule=_Data(draw, schedule, seed, hardware, collate),
+            datamodule=_Data(partial(sample_loader, draw, schedule, seed, hardware, collate)),
             ckpt_path=str(last) if last.is_file() else None,
             weights_only=True,
         )

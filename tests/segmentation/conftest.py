@@ -43,6 +43,8 @@ def make_frames(tmp_path: Path) -> Callable[..., Path]:
 def settings(augmentation: AugmentationSettings) -> SegmentationSettings:
     """A narrow network for a few steps."""
     return SegmentationSettings(
+        backend="synth2real",
+        mmseg_config="",
         network=NetworkSettings(
             architecture="deeplabv3plus",
             encoder="test_efficientnet",

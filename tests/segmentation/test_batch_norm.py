@@ -98,7 +98,7 @@ def test_what_has_no_statistics_is_refused(
     changes: dict[str, Any] = {"encoder": "vgg16", "output_stride": 8, "atrous_rates": (12,)}
     network = replace(settings.network, architecture="largefov", **changes)
     save_segmenter(tmp_path / "vgg.ckpt", TrainedSegmenter(Segmenter(network), network, settings.size))
-    with pytest.raises(ModelFileError, match=r"vgg\.ckpt: its largefov has no batch normalisation"):
+    with pytest.raises(ModelFileError, match=r"vgg\.ckpt: its network has no batch normalisation"):
         reestimate_batch_norm(make_frames("target", 2), tmp_path / "vgg.ckpt", tmp_path / "new.ckpt", TWO, hardware)
     with pytest.raises(FrameError, match="needs two training images at least, found 1"):
         reestimate_batch_norm(make_frames("single", 1), model, tmp_path / "new.ckpt", TWO, hardware)

@@ -63,7 +63,7 @@ def reestimate_batch_norm(images: Path, model: Path, out: Path, settings: BatchN
     trained = load_segmenter(model)
     layers = batch_norm_layers(trained.segmenter)
     if not layers:
-        raise ModelFileError(f"{model}: its {trained.settings.architecture} has no batch normalisation to re-estimate.")
+        raise ModelFileError(f"{model}: its network has no batch normalisation to re-estimate.")
     training = read_frames(images).split("train")
     if len(training) < 2:
         raise FrameError(f"{images}: batch normalisation needs two training images at least, found {len(training)}.")

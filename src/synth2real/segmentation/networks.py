@@ -31,6 +31,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from synth2real.encoders import VGG16_FC_CHANNELS
 from synth2real.label_space import NUM_CLASSES
 from synth2real.models import ModelFileError, load_model, save_model
+from synth2real.segmentation.mmseg_network import MMSegmenter, MMSegNetwork
 
 MODEL_KIND = "segmenter"
 
@@ -320,9 +321,9 @@ class Segmenter(nn.Module):
 class TrainedSegmenter(NamedTuple):
     """What a segmenter's model file holds."""
 
-    segmenter: Segmenter
+    segmenter: Segmenter | MMSegmenter
     """With its weights; on the CPU, in evaluation mode."""
-    settings: NetworkSettings
+    settings: NetworkSettings | MMSegNetwork
     size: tuple[int, int]
     """(height, width) that images had in its training."""
 
@@ -337,14 +338,16 @@ def load_segmenter(path: Path) -> TrainedSegmenter:
     """Rebuilds a segmenter from its model file, without a trace in the global random generator.
 
     Raises:
+        MissingExtraError: If it is a network of mmsegmentation, which is not installed.
         ModelFileError: If the file is missing, damaged or of another kind, or its network is none that this version knows.
     """
     model = load_model(path, MODEL_KIND)
     try:
-        settings = NetworkSettings(**model.settings["network"])
-        height, width = model.settings["size"]
+        network, (height, width) = model.settings["network"], model.settings["size"]
+        settings = MMSegNetwork(**network) if "config" in network else NetworkSettings(**network)
         with torch.random.fork_rng(devices=[]):
-            segmenter = Segmenter(settings)
+            segmenter = MMSegmenter(settings) if isinstance(settings, MMSegNetwork) else Segmenter(settings)
+        AtrousDepthwiseConv2d.adopt(segmenter)
         segmenter.load_state_dict(model.state_dict)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         found = " ".join(str(error).split())

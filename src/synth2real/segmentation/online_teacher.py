@@ -287,8 +287,12 @@ def train_online_teacher(
     Raises:
         ModelFileError: If ``start`` cannot be read or holds another network than the settings describe.
         FrameError: If frames are missing or damaged, or nothing is labelled.
-        TrainingError: If all rows of the target are ignored, or the training diverges.
+        TrainingError: If the backend is another, all rows of the target are ignored, or the training diverges.
     """
+    if segmentation.backend != "synth2real":
+        raise TrainingError(
+            f"segmentation.backend is {segmentation.backend}, but online teachers are trained by synth2real only."
+        )
     if sum(settings.ignored_rows) >= segmentation.size[0]:
         raise TrainingError(
             f"online_teacher.ignored_rows {list(settings.ignored_rows)} leave nothing of the {segmentation.size[0]} rows of "

@@ -40,6 +40,7 @@ from synth2real.frames import (
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import TRAIN_ID_TO_LABEL_ID
 from synth2real.models import inference_device
+from synth2real.segmentation.mmseg_network import MMSegmenter
 from synth2real.segmentation.networks import Segmenter, load_segmenter
 
 _IN_FLIGHT: Final = 16
@@ -100,7 +101,10 @@ def window_starts(length: int, window: int, overlap: int) -> list[int]:
 
 
 def window_logits(
-    segmenter: Segmenter, images: UInt8[Tensor, "batch height width 3"], window: tuple[int, int] | None, overlap: int
+    segmenter: Segmenter | MMSegmenter,
+    images: UInt8[Tensor, "batch height width 3"],
+    window: tuple[int, int] | None,
+    overlap: int,
 ) -> Float[Tensor, "batch 19 height width"]:
     """Logits of images that are seen in windows, one after another; averaged where windows overlap.
 

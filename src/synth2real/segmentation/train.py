@@ -24,6 +24,7 @@ from synth2real.models import ModelFileError
 from synth2real.resuming import resume_folder
 from synth2real.sampling import seed_of
 from synth2real.segmentation.data import (
+    LabelledFrames,
     RareClassSettings,
     Samples,
     TrainingFrames,
@@ -67,6 +68,10 @@ class OptimizerSettings:
 class SegmentationSettings:
     """The section ``segmentation`` of params.yaml."""
 
+    backend: Literal["synth2real", "mmseg"]
+    """``mmseg`` trains the network of ``mmseg_config``; see :mod:`synth2real.segmentation.mmseg_train`."""
+    mmseg_config: str
+    """File with a config of mmsegmentation."""
     network: NetworkSettings
     size: tuple[int, int]
     """(height, width) that every image is resized to before the network, in training and in prediction."""
@@ -274,6 +279,28 @@ def initial_segmenter(settings: NetworkSettings, start: Path | None, seed: int) 
     return segmenter
 
 
+def labelled_pairs(images: Sequence[Path], labels: Sequence[Path], batch_size: int) -> list[LabelledFrames]:
+    """Lists the frames of several pairs of an image set and a label set, which are to share each batch equally.
+
+    Args:
+        images: See :func:`train_segmenter`.
+        labels: For each of ``images``.
+        batch_size: Samples a step.
+
+    Raises:
+        FrameError: See :func:`synth2real.segmentation.data.read_labelled_frames`.
+        TrainingError: If there are not as many image sets as label sets, or the batch cannot be divided equally between them.
+    """
+    if len(images) != len(labels) or not images:
+        raise TrainingError(f"images and labels go in pairs: got {len(images)} image sets and {len(labels)} label sets.")
+    if batch_size % len(images):
+        raise TrainingError(
+            f"segmentation.schedule.batch_size is {batch_size}, which {len(images)} pairs of images and labels cannot "
+            f"share equally; set it to a multiple of {len(images)}."
+        )
+    return [read_labelled_frames(*pair) for pair in zip(images, labels, strict=True)]
+
+
 def train_segmenter(
     images: Sequence[Path],
     labels: Sequence[Path],
@@ -304,15 +331,8 @@ def train_segmenter(
         TrainingError: If there are not as many image sets as label sets, or the batch cannot be divided equally between them, or
             the training diverges.
     """
-    if len(images) != len(labels) or not images:
-        raise TrainingError(f"images and labels go in pairs: got {len(images)} image sets and {len(labels)} label sets.")
     schedule = settings.schedule
-    if schedule.batch_size % len(images):
-        raise TrainingError(
-            f"segmentation.schedule.batch_size is {schedule.batch_size}, which {len(images)} pairs of images and labels cannot "
-            f"share equally; set it to a multiple of {len(images)}."
-        )
-    pairs = [read_labelled_frames(*pair) for pair in zip(images, labels, strict=True)]
+    pairs = labelled_pairs(images, labels, schedule.batch_size)
     frames = TrainingFrames(pairs, settings.size, settings.cache_mib)
     weights = class_weights(frames.class_counts, settings.class_weight_power)
 
