@@ -1,10 +1,14 @@
-"""The whole pipeline, for real: the ci preset in two clean clones, which must end with equal metrics."""
+"""The whole pipeline, for real: the ci preset in two clean clones, which must end with equal metrics; and an S3 remote for it."""
 
+import hashlib
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -14,12 +18,15 @@ ENVIRONMENT = {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     "OMP_NUM_THREADS": "1",  # two runs side by side on a small machine
     "PYTHONDONTWRITEBYTECODE": "1",
+    **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test"),
+    "AWS_EC2_METADATA_DISABLED": "true",
 }
+_COMMIT = ("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet")
 
 
-def _run(folder: Path, *command: str) -> str:
+def _run(folder: Path, *command: str, fails: bool = False) -> str:
     done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert done.returncode == 0, f"{' '.join(command)} in {folder}:\n{done.stdout[-6000:]}"
+    assert (done.returncode != 0) == fails, f"{' '.join(command)} in {folder}:\n{done.stdout[-6000:]}"
     return done.stdout
 
 
@@ -34,7 +41,7 @@ def _clone(folder: Path) -> Path:
             (folder / name).write_bytes((ROOT / name).read_bytes())
     _run(folder, "git", "init", "--quiet")
     _run(folder, "git", "add", "--all")
-    _run(folder, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message=clone")
+    _run(folder, *_COMMIT, "--message=clone")
     return folder
 
 
@@ -89,3 +96,63 @@ def test_a_segmentation_value_touches_no_translator_or_detector(clones: tuple[Pa
     assert not [
         stage for stage in ("train_translator", "translate", "train_detector", "render@", "prepare_") if f'"{stage}' in status
     ]
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """Where a server on this machine, which speaks S3 and has the bucket ``streets``, answers."""
+    pytest.importorskip("dvc_s3", reason="no dvc-s3: pip install -e '.[s3]'")
+    moto = pytest.importorskip("moto.server", reason="no moto, which serves S3 here: pip install 'moto[s3]' flask-cors")
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    with urlopen(Request(f"{url}/streets", method="PUT")):
+        pass
+    yield url
+    server.stop()
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): hashlib.md5(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.pipeline
+def test_a_clone_without_data_runs_nothing_and_gets_all_from_s3(clones: tuple[Path, Path], s3: str, tmp_path: Path) -> None:
+    first, second = clones[0], tmp_path / "clone"
+    _run(first, "dvc", "remote", "add", "--default", "--force", "storage", "s3://streets/store")
+    _run(first, "dvc", "remote", "modify", "storage", "endpointurl", s3)
+    _run(first, "git", "add", "--all")
+    _run(first, *_COMMIT, "--message=run")
+    _run(first, "dvc", "push")
+    _run(tmp_path, "git", "clone", "--quiet", str(first), str(second))
+
+    assert "Running stage" not in _run(second, "dvc", "repro", "--pull", "--allow-missing")
+    assert not (second / "data/models").exists()  # nothing needs them
+    assert _run(second, "git", "status", "--porcelain") == ""
+    _run(second, sys.executable, "-m", "synth2real.revisions", "HEAD~1", "--fail-if-stale")
+
+    _run(second, sys.executable, "-m", "synth2real.presets", "ci", "report.frames=1")
+    log = _run(second, "dvc", "repro", "--pull", "--allow-missing")
+    assert [line for line in log.splitlines() if line.startswith("Running stage")] == ["Running stage 'report':"]
+    assert not (second / "data/models").exists()
+
+    _run(second, "git", "checkout", "--quiet", "params.yaml", "dvc.lock")
+    _run(second, "dvc", "pull", "--force")
+    assert _hashes(second / "data") == _hashes(first / "data")
+    assert "up to date" in _run(second, "dvc", "status")
+
+
+@pytest.mark.pipeline
+def test_a_wrong_remote_says_what_is_wrong(s3: str, tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages:\n  a:\n    cmd: echo 1 > out\n    outs: [out]\n")
+    _run(tmp_path, "dvc", "init", "--quiet", "--no-scm")
+    _run(tmp_path, "dvc", "repro")
+    assert "no remote specified" in _run(tmp_path, "dvc", "push", fails=True)
+    _run(tmp_path, "dvc", "remote", "add", "--default", "storage", "s3://nosuch/store")
+    _run(tmp_path, "dvc", "remote", "modify", "storage", "endpointurl", s3)
+    assert "bucket" in _run(tmp_path, "dvc", "push", fails=True).lower()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        _run(tmp_path, "dvc", "remote", "modify", "storage", "endpointurl", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        assert "connect" in _run(tmp_path, "dvc", "push", fails=True).lower()
