@@ -41,8 +41,7 @@ def _inside(node: Any) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         yield node
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        if child is not node:
-            yield from _inside(child)
+        yield from _inside(child)
 
 
 @pytest.fixture(scope="module")
