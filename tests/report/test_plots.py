@@ -53,8 +53,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     dvc = [sys.executable, "-m", "dvc"]
     subprocess.run([*dvc, "init", "--quiet", "--no-scm"], cwd=folder, check=True)
     (folder / ".dvc" / "plots").mkdir()
-    for path in TEMPLATES.iterdir():
-        (folder / ".dvc" / "plots" / path.name).write_text(path.read_text())
+    for template in TEMPLATES.iterdir():
+        (folder / ".dvc" / "plots" / template.name).write_text(template.read_text())
     YAML().dump({"plots": _definitions()}, folder / "dvc.yaml")
     shown = json.loads(subprocess.run([*dvc, "plots", "show", "--json"], cwd=folder, check=True, capture_output=True).stdout)
     assert not shown.get("errors")

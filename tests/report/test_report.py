@@ -455,7 +455,7 @@ def test_a_run_without_curves_is_refused(sources: ReportSources, tmp_path: Path)
 )
 def test_settings_have_ranges(values: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be in"):
-        replace(_SETTINGS, **values)
+        replace(_SETTINGS, **values)  # type: ignore[arg-type]
 
 
 def test_the_csv_is_empty_where_there_is_no_score(sources: ReportSources) -> None:
