@@ -112,12 +112,12 @@ def test_losses_without_weights_get_those_of_the_classes() -> None:
 
 def test_the_optimiser_is_that_of_the_params(settings: SegmentationSettings) -> None:
     chosen = replace(settings, optimizer=replace(settings.optimizer, encoder_factor=0.3, weight_decay=0.01))
-    wrapper = optimizer_config({"optim_wrapper": {"optimizer": {"lr": 5.0}, "clip_grad": {"max_norm": 1}}}, chosen, "32-true")
+    wrapper = optimizer_config({"optimizer": {"lr": 5.0}, "clip_grad": {"max_norm": 1}}, chosen, "32-true")
     assert wrapper["type"] == "OptimWrapper"
     assert wrapper["optimizer"] == {"type": "AdamW", "fused": True, "lr": 1e-2, "weight_decay": 0.01}
     assert wrapper["clip_grad"] == {"max_norm": 1}
     assert wrapper["paramwise_cfg"] == {"custom_keys": {"backbone": {"lr_mult": 0.3}}}
-    theirs = optimizer_config({"optim_wrapper": {"paramwise_cfg": {"norm_decay_mult": 0}}}, chosen, "16-mixed")
+    theirs = optimizer_config({"paramwise_cfg": {"norm_decay_mult": 0}}, chosen, "16-mixed")
     assert theirs["paramwise_cfg"] == {"norm_decay_mult": 0}
     assert (theirs["type"], theirs["dtype"]) == ("AmpOptimWrapper", "float16")
 

@@ -5,6 +5,7 @@ mmsegmentation (OpenMMLab; maintained as ``onedl-mmsegmentation``) is imported w
 
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,6 +44,14 @@ def require_mmseg() -> None:
         ) from error
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silences mmsegmentation's advice on configs, which it gives as warnings."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(mmcv|mmengine|mmseg)\b")
+        yield
+
+
 @dataclass(frozen=True, slots=True)
 class MMSegNetwork:
     """What rebuilds a network of mmsegmentation; :func:`describe` makes one."""
@@ -62,7 +71,8 @@ def describe(model: Mapping[str, Any]) -> MMSegNetwork:
 def _plain(value: object) -> object:
     """Plain values: classes become their names, and batch normalisation over several devices that of one."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items() if name not in _START}
+        kept = {str(name): _plain(inner) for name, inner in value.items() if name not in _START}
+        return kept | {"pretrained": False} if kept.get("type") == "TIMMBackbone" else kept  # where its default is a download
     if isinstance(value, list | tuple):
         return type(value)(map(_plain, value))
     if isinstance(value, type):
@@ -120,7 +130,8 @@ class MMSegmenter(nn.Module):
             if not _is_registered(name):
                 raise ValueError(f"type {name!r} is not registered with mmsegmentation")
         try:
-            self.network = MODELS.build(ConfigDict(network.config))
+            with quiet():
+                self.network = MODELS.build(ConfigDict(network.config))
         except Exception as error:
             raise ValueError(f"mmsegmentation cannot build it: {' '.join(str(error).split())}") from error
         if not isinstance(self.network, EncoderDecoder):

@@ -16,7 +16,6 @@ One device trains; ``hardware.precision`` counts on GPUs only.
 
 import shutil
 import uuid
-import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -36,7 +35,7 @@ from synth2real.models import ModelFileError, inference_device
 from synth2real.resuming import resume_folder
 from synth2real.sampling import seed_of
 from synth2real.segmentation.data import Samples, TrainingFrames, Views, class_weights
-from synth2real.segmentation.mmseg_network import MMSegmenter, describe, require_mmseg
+from synth2real.segmentation.mmseg_network import MMSegmenter, describe, quiet, require_mmseg
 from synth2real.segmentation.networks import AtrousDepthwiseConv2d, TrainedSegmenter, load_segmenter, save_segmenter
 from synth2real.segmentation.train import SegmentationSettings, labelled_pairs, learning_rate_factor, update_average
 from synth2real.training import TrainingError, sample_loader, write_curves
@@ -92,11 +91,11 @@ def with_class_weights(model: Any, weights: Sequence[float]) -> Any:
     return [with_class_weights(value, weights) for value in model] if isinstance(model, list) else model
 
 
-def optimizer_config(config: Mapping[str, Any], settings: SegmentationSettings, precision: str) -> dict[str, Any]:
+def optimizer_config(theirs: Mapping[str, Any], settings: SegmentationSettings, precision: str) -> dict[str, Any]:
     """What mmengine builds the optimiser from; the learning rate at its peak.
 
     Args:
-        config: The whole config of mmsegmentation.
+        theirs: The part ``optim_wrapper`` of a config.
         settings: The section ``segmentation``.
         precision: ``hardware.precision`` on a GPU, ``32-true`` elsewhere.
     """
@@ -105,7 +104,6 @@ def optimizer_config(config: Mapping[str, Any], settings: SegmentationSettings, 
     half = {"16-mixed": "float16", "bf16-mixed": "bfloat16"}.get(precision)
     wrapper = {"type": "AmpOptimWrapper", "dtype": half} if half else {"type": "OptimWrapper"}
     own = {"paramwise_cfg": {"custom_keys": {"backbone": {"lr_mult": chosen.encoder_factor}}}}
-    theirs = config.get("optim_wrapper", {})
     kept = {name: theirs[name] for name in ("constructor", "paramwise_cfg", "clip_grad") if theirs.get(name) is not None}
     return {
         **wrapper,
@@ -257,14 +255,15 @@ def train_mmseg(
         runner = _runner(
             model,
             sample_loader(MMSegSamples(Samples(views)), settings.schedule, seed, hardware, _collate),
-            optimizer_config(config, settings, hardware.precision if device != "cpu" else "32-true"),
+            optimizer_config(config.get("optim_wrapper", {}), settings, hardware.precision if device != "cpu" else "32-true"),
             training,
             device,
         )
         if hardware.tracking:
             tracking.start({"segmentation": settings, "seed": seed}, training=resume.name, resumed=(resume / _LAST).is_file())
         try:
-            runner.train()
+            with quiet():
+                runner.train()
         except BaseException as error:
             if hardware.tracking:
                 tracking.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
@@ -311,8 +310,7 @@ def _runner(model: Any, loader: DataLoader[Any], optimizer: dict[str, Any], trai
     torch.use_deterministic_algorithms(on_cpu, warn_only=True)
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # it only costs time: nothing reads it
     last = training.resume / _LAST
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of parts of mmengine that are not used
+    with quiet():
         runner = Runner(
             model=model,
             work_dir=str(training.resume),
