@@ -7,16 +7,17 @@ from synth2real.params import read_section, run
 from synth2real.synthesis.synthesize import SynthesizeSettings, synthesize_frames
 
 
-def main(annotations: Path, model: Path, out: Path) -> None:
+def main(annotations: Path, model: Path, out: Path, hood: Path | None = None) -> None:
     """Writes a frame set with a painted image for each label map, and the same labels and instances.
 
     Args:
         annotations: Frame set with label maps.
         model: A synthesizer's model file, or pix2pixHD's published generator.
         out: Frame set with images, labels and instances.
+        hood: Frame set with the target's annotations, to measure synthesize.hood from.
     """
     settings, hardware = read_section("synthesize", SynthesizeSettings), read_section("hardware", HardwareSettings)
-    synthesize_frames(annotations, model, out, settings, hardware)
+    synthesize_frames(annotations, model, out, settings, hardware, hood=hood)
 
 
 if __name__ == "__main__":

@@ -10,19 +10,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from synth2real.frames import FrameError, read_frames
+from synth2real.frames import Frame, FrameError, read_frames, write_frames, write_label
 from synth2real.hardware import HardwareSettings
+from synth2real.label_space import PALETTE
 from synth2real.models import ModelFileError, save_model
 from synth2real.synthesis import train
 from synth2real.synthesis.checkpoints import load_synthesizer
 from synth2real.synthesis.data import Pair, PairedCrops
+from synth2real.synthesis.diversity import DiversitySettings, score_diversity
 from synth2real.synthesis.synthesize import SynthesizeSettings, paint, synthesize_frames
 from synth2real.synthesis.train import Synthesis, SynthesisSettings, train_synthesizer
 from synth2real.training import Schedule, TrainingError
 from synth2real.translation.data import to_tensor
 
 Pairs = tuple[Path, Path]
-PLAIN = SynthesizeSettings(size=None, dropout=None, seed=1)
+PLAIN = SynthesizeSettings(size=None, dropout=None, seed=1, hood=None)
 CPU = torch.device("cpu")
 
 
@@ -191,20 +193,24 @@ def test_a_loss_that_is_not_finite_names_step_and_frames(
 
 
 def test_maps_and_photo_are_cut_and_mirrored_together(tiny: SynthesisSettings, pairs: Pairs) -> None:
-    settings = replace(tiny.pairs, crop_size=(32, 32), flip=True)
-    draw = PairedCrops(read_frames(pairs[0]).split("train"), read_frames(pairs[1]), settings, seed=1)
+    frames, annotations = read_frames(pairs[0]).split("train"), read_frames(pairs[1])
+    plain, mirroring = (
+        PairedCrops(frames, annotations, replace(tiny.pairs, crop_size=(32, 32), flip=flip), seed=1) for flip in (False, True)
+    )
     mirrored = set()
     for index in range(12):
-        pair = draw(index, np.random.default_rng(index))
-        colours = {int(label_id): pair.image[:, pair.label_ids == label_id] for label_id in torch.unique(pair.label_ids)}
-        for label_id, pixels in colours.items():  # a colour is its class's, but for the ramp
-            brightest = pixels.max(1).values.add(1) * 127.5
-            expected = torch.tensor(train.PALETTE[label_id].astype(np.float32))
-            assert bool((brightest <= expected + 1).all())
-            assert bool((brightest >= 0.59 * expected - 2).all())
+        pair, maybe = plain(index, np.random.default_rng(index)), mirroring(index, np.random.default_rng(index))
+        for label_id in torch.unique(pair.label_ids):  # a colour is its class's, but for the ramp
+            brightest = pair.image[:, pair.label_ids == label_id].max(1).values.add(1) * 127.5
+            colour = torch.tensor(PALETTE[int(label_id)].astype(np.float32))
+            assert bool((brightest <= colour + 1).all())
+            assert bool((brightest >= 0.6 * colour - 2).all())
         assert torch.equal(pair.instance_ids >= 1000, pair.label_ids > 23)
-        sky = pair.image[2].mean(0)
-        mirrored.add(bool(sky[:16].mean() > sky[16:].mean()))
+        mirrored.add(not torch.equal(pair.image, maybe.image))
+        if not torch.equal(pair.image, maybe.image):
+            assert all(torch.equal(one.flip(-1), other) for one, other in zip(pair, maybe, strict=True))
+        else:
+            assert all(torch.equal(one, other) for one, other in zip(pair, maybe, strict=True))
     assert mirrored == {True, False}
 
 
@@ -271,6 +277,37 @@ def test_maps_without_instances_get_guessed_ones(
     )
 
 
+def test_a_hood_is_painted_and_written_with_the_maps(
+    tiny: SynthesisSettings, pairs: Pairs, cpu: HardwareSettings, tmp_path: Path
+) -> None:
+    _train(pairs, _changed(tiny, schedule={"epochs": 1}), cpu, tmp_path / "out")
+    model, hooded = tmp_path / "out/model.ckpt", tmp_path / "hooded"
+    frame = Frame("any", "train", 16, 32)
+    bonnet = np.zeros((16, 32), np.uint8)
+    bonnet[12:] = 1
+    write_label(hooded / "labels/any.png", bonnet)
+    write_frames(hooded, [frame])
+    synthesize_frames(pairs[1], model, tmp_path / "painted", replace(PLAIN, hood="bonnet"), cpu, hood=hooded)
+    painted, annotations = read_frames(tmp_path / "painted"), read_frames(pairs[1])
+    for one in painted.frames:
+        assert (painted.label(one)[24:] == 1).all()
+        assert (painted.instances(one)[24:] == 1).all()
+        np.testing.assert_array_equal(painted.label(one)[:24], annotations.label(one)[:24])
+    with pytest.raises(FrameError, match=r"synthesize\.hood is None, but --hood is"):
+        synthesize_frames(pairs[1], model, tmp_path / "painted", PLAIN, cpu, hood=hooded)
+
+
+def test_diversity_is_that_of_dropout(tiny: SynthesisSettings, pairs: Pairs, cpu: HardwareSettings, tmp_path: Path) -> None:
+    _train(pairs, _changed(tiny, generator={"dropout": 0.5}, schedule={"epochs": 1}), cpu, tmp_path / "out")
+    scores = [
+        score_diversity(pairs[1], tmp_path / "out/model.ckpt", DiversitySettings(frames=3, samples=2, dropout=rate), cpu)
+        for rate in (None, 0.0)
+    ]
+    assert scores[0]["diversity_lite0_low"] > 0
+    assert scores[0]["diversity_lite0_low"] <= scores[0]["diversity_lite0"] <= scores[0]["diversity_lite0_high"]
+    assert scores[1]["diversity_lite0"] == 0
+
+
 def test_half_precision_paints_nearly_the_same(
     tiny: SynthesisSettings, pairs: Pairs, cpu: HardwareSettings, tmp_path: Path
 ) -> None:
@@ -287,7 +324,7 @@ def test_half_precision_paints_nearly_the_same(
 def test_maps_smaller_than_the_network_takes_are_refused(
     tiny: SynthesisSettings, pairs: Pairs, cpu: HardwareSettings, tmp_path: Path
 ) -> None:
-    _train(pairs, _changed(tiny, schedule={"epochs": 1}), cpu, tmp_path / "out")
+    _train(pairs, _changed(tiny, generator={"halvings": 3}, schedule={"epochs": 1}), cpu, tmp_path / "out")
     with pytest.raises(FrameError, match=r"frame_0\.png: is painted at 8x8 .* at least 16 pixels"):
         synthesize_frames(pairs[1], tmp_path / "out/model.ckpt", tmp_path / "painted", replace(PLAIN, size=(8, 8)), cpu)
     assert not (tmp_path / "painted").exists()

@@ -29,6 +29,7 @@ from synth2real.synthesis.conditions import encode
 from synth2real.synthesis.data import instance_map, resize_map, to_ids
 from synth2real.synthesis.features import sample_features
 from synth2real.synthesis.generators import set_dropout
+from synth2real.synthesis.hood_masks import HoodVariant, measure_hood, overlay
 from synth2real.translation.data import to_image
 
 
@@ -42,6 +43,8 @@ class SynthesizeSettings:
     """Share of features that are dropped, for images that differ from seed to seed; null keeps the training's, 0 drops none."""
     seed: int
     """Of dropout, noise and looks; what a frame gets of them depends on this and its id alone."""
+    hood: HoodVariant | None
+    """What is overlaid on the maps before they are painted; null for nothing."""
 
     def __post_init__(self) -> None:
         if self.size is not None and min(self.size) < 8:
@@ -84,9 +87,15 @@ def paint(
 
 
 def synthesize_frames(
-    annotations: Path, model: Path, out: Path, settings: SynthesizeSettings, hardware: HardwareSettings
+    annotations: Path,
+    model: Path,
+    out: Path,
+    settings: SynthesizeSettings,
+    hardware: HardwareSettings,
+    *,
+    hood: Path | None = None,
 ) -> None:
-    """Paints all label maps of a frame set: images as PNG of each frame's own size, beside the same labels and instances.
+    """Paints all label maps of a frame set: images as PNG of each frame's own size, beside the maps that were painted.
 
     What is done is kept in a resume folder (see :func:`synth2real.resuming.resume_folder`), so an interrupted run goes on where
     it was; the images move to ``out`` once all are there, and ``frames.csv`` comes last.
@@ -96,11 +105,14 @@ def synthesize_frames(
             (:func:`synth2real.synthesis.instance_maps.instances_from_labels`) and written too.
         model: A synthesizer's model file, or a generator that the authors of pix2pixHD published.
         out: Where the frame set is written.
-        settings: Size and randomness.
+        settings: Size, randomness, hood.
         hardware: What to run on.
+        hood: Frame set with annotations of the target that the hood is measured from, where one is wanted; the maps are then
+            written with it.
 
     Raises:
-        FrameError: If the frame set is unfinished, or a map is damaged or too small for the network.
+        FrameError: If a frame set is unfinished, a map is damaged or too small for the network, or a hood is wanted and no
+            annotations for it are given, or the other way round.
         ModelFileError: If the model is missing or no synthesizer.
     """
     frames = read_frames(annotations)
@@ -115,13 +127,21 @@ def synthesize_frames(
             )
     if settings.dropout is not None:
         set_dropout(synthesizer.generator, settings.dropout)
+    if (hood is None) != (settings.hood is None):
+        raise FrameError(
+            f"synthesize.hood is {settings.hood}, but --hood is {hood}: give the target's annotations where a hood is "
+            "wanted, and only there."
+        )
+    mask = measure_hood(read_frames(hood)).mask(settings.hood) if hood and settings.hood else None
     identity = (settings, hardware.accelerator, hardware.precision)
-    unfinished = resume_folder("synthesize", identity, [annotations, model])
+    unfinished = resume_folder("synthesize", identity, [annotations, model, *([hood] if hood else [])])
     for frame in track(frames.frames, "synthesize"):
         path = unfinished / "images" / f"{frame.frame_id}.png"
         if path.is_file():
             continue
         label_ids, instance_ids = frames.label(frame), instance_map(frames, frame)
+        if mask is not None:
+            label_ids, instance_ids = overlay(mask, label_ids, instance_ids)
         size = settings.size or label_ids.shape
         image = paint(
             synthesizer,
