@@ -41,16 +41,19 @@ def read_experiments(shown: Sequence[Mapping[str, Any]], metric: str) -> list[Ex
     for baseline in shown:
         if baseline["rev"] == "workspace":
             continue
-        for entry in [baseline, *((item["revs"][0] | {"name": item["name"]}) for item in baseline["experiments"] or [])]:
+        finished = [  # one that waits or runs still has the metrics of its baseline
+            item["revs"][0] | {"name": item["name"]}
+            for item in baseline["experiments"] or []
+            if (item["executor"] or {"state": "success"})["state"] == "success"
+        ]
+        for entry in [baseline, *finished]:
             data = entry["data"] or {"metrics": {}}
             value = flat(data["metrics"].get(file, {}).get("data") or {}, ".").get(key)
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 params = data["params"].get("params.yaml", {}).get("data") or {}
                 found.append(Experiment(entry["name"] or entry["rev"][:7], flat(params, "."), float(value)))
     if len(found) < 2:
-        raise ParamsError(
-            f"{metric}: expected this number in two experiments at least, found {len(found)} (`dvc exp show`)."
-        )
+        raise ParamsError(f"{metric}: expected this number in two experiments at least, found {len(found)} (`dvc exp show`).")
     return found
 
 

@@ -8,12 +8,12 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 LOCKS = Path(tempfile.gettempdir()) / f"synth2real-gpus-{os.getuid()}"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
-_taken: list[BinaryIO] = []  # open, and so locked, for the life of this process
+_taken: list[IO[bytes]] = []  # open, and so locked, for the life of this process
 
 
 def take_gpus(wanted: int, present: int, locks: Path = LOCKS) -> None:
@@ -41,10 +41,10 @@ def take_gpus(wanted: int, present: int, locks: Path = LOCKS) -> None:
 
 def _lock(wanted: int, present: int, locks: Path) -> list[int]:
     """Numbers of the GPUs that are locked now; if they are fewer than wanted, none of them stays locked."""
-    files: dict[int, BinaryIO] = {}
+    files: dict[int, IO[bytes]] = {}
     for number in range(present):
         if len(files) < wanted:
-            file = (locks / f"{number}.lock").open("wb")
+            file: IO[bytes] = (locks / f"{number}.lock").open("wb")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 files[number] = file

@@ -6,6 +6,7 @@ stopped goes on, and several may run side by side. It needs ``pip install -e .[s
 
 import json
 import subprocess
+import warnings
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -70,7 +71,7 @@ def run_experiment(name: str, values: dict[str, Any], target: str) -> None:
         TrialError: If it failed; DVC has said why.
     """
     assignments = [f"--set-param={key}={json.dumps(value)}" for key, value in values.items()]
-    command = ["dvc", "exp", "run", "--temp", "--force", f"--name={name}", *assignments, target]
+    command = ["dvc", "exp", "run", "--temp", f"--name={name}", *assignments, target]
     if subprocess.run(command, check=False).returncode:
         raise TrialError(f"{name}: the experiment failed; DVC says why above.")
 
@@ -150,4 +151,5 @@ def main(
 
 
 if __name__ == "__main__":
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # heartbeats, since 2021
     run(main, _COMMAND)

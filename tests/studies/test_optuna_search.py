@@ -1,7 +1,7 @@
 """The search asks for experiments, goes on where it stopped, takes up killed trials, and does not run for ever."""
 
+import importlib.util
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from synth2real.params import ParamsError
 optuna = pytest.importorskip("optuna", reason="optuna is in the extra `studies`")
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "studies/optuna_search"))
-import search  # noqa: E402  (after the path)
-
-sys.path.pop(0)
+_SPEC = importlib.util.spec_from_file_location("search", Path(__file__).parents[2] / "studies/optuna_search/search.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+search = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(search)
 
 _SPACE = """\
 translation.optimizer.learning_rate: {low: 1e-4, high: 1e-2, log: true}
@@ -41,7 +42,7 @@ class _Experiments:
             raise search.TrialError(name)
         self.run[name] = values
 
-    def read(self, name: str, metric: "search.Metric") -> float:
+    def read(self, name: str, metric: tuple[str, tuple[str, ...]]) -> float:
         assert metric == ("metrics/translation/adapted.json", ("distances", "fd_lite0", "translated"))
         return abs(float(self.run[name]["translation.optimizer.learning_rate"]) - 1e-3)
 
@@ -106,6 +107,19 @@ def test_bounds_and_metrics_that_mean_nothing_are_refused() -> None:
             search.suggest(trial, {"some.key": wrong})
     with pytest.raises(ParamsError, match="expected file:key"):
         search.Metric.parse("metrics/detector.json")
+
+
+def test_a_trial_is_an_experiment_that_takes_what_it_can_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dvc").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/said\ntest "$5" != --set-param=a.b=2\n')
+    (tmp_path / "dvc").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    search.run_experiment("t-1", {"a.b": 1e-4, "c": "lsgan", "d": None}, "evaluate_detector")
+    assert (tmp_path / "said").read_text().split("\n")[:-1] == [
+        "exp", "run", "--temp", "--name=t-1", "--set-param=a.b=0.0001", '--set-param=c="lsgan"', "--set-param=d=null",
+        "evaluate_detector",
+    ]  # fmt: skip
+    with pytest.raises(search.TrialError, match="t-1: the experiment failed"):
+        search.run_experiment("t-1", {"a.b": 2}, "evaluate_detector")
 
 
 def test_a_metric_is_read_from_what_dvc_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

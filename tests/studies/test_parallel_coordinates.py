@@ -25,10 +25,11 @@ def _revision(rate: float, loss: str, miou: object) -> dict[str, Any]:
 @pytest.fixture
 def shown() -> list[dict[str, Any]]:
     experiments = [
-        {"name": "low", "revs": [_revision(1e-3, "hinge", 30.0)]},
-        {"name": "high", "revs": [_revision(9e-3, "lsgan", 40)]},
-        {"name": "failed", "revs": [{"data": None}]},
-        {"name": "empty", "revs": [_revision(5.0, "lsgan", None)]},
+        {"name": "low", "executor": None, "revs": [_revision(1e-3, "hinge", 30.0)]},
+        {"name": "high", "executor": {"state": "success"}, "revs": [_revision(9e-3, "lsgan", 40)]},
+        {"name": "running", "executor": {"state": "running"}, "revs": [_revision(8.0, "lsgan", 35.0)]},
+        {"name": "failed", "executor": None, "revs": [{"data": None}]},
+        {"name": "empty", "executor": None, "revs": [_revision(5.0, "lsgan", None)]},
     ]
     workspace = {"rev": "workspace", "name": None, **_revision(7.0, "wgan", 1.0), "experiments": None}
     return [workspace, {"rev": "0123456789", "name": "main", **_revision(5e-3, "lsgan", 35.0), "experiments": experiments}]
