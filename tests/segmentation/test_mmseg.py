@@ -126,7 +126,7 @@ def test_each_step_has_the_rate_and_the_seed_of_its_number(settings: Segmentatio
     longer = replace(settings, schedule=Schedule(epochs=2, steps_per_epoch=10, batch_size=2))
     training = _Training(longer, 1, Path(), Path(), None, False, Progress())
     groups = [{"lr": 1.0, "initial_lr": 1.0}, {"lr": 0.3, "initial_lr": 0.3}]
-    draws = {}
+    draws: dict[int, float] = {}
     for step in (0, 7, 7, 19):
         runner = SimpleNamespace(iter=step, epoch=step // 10, optim_wrapper=SimpleNamespace(param_groups=groups))
         training.before_train_iter(runner, step % 10)

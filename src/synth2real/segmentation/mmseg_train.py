@@ -83,7 +83,7 @@ def read_config(path: Path) -> Any:
 
 def with_class_weights(model: Any, weights: Sequence[float]) -> Any:
     """A copy of a config's model in which each ``CrossEntropyLoss`` without weights of its own has these."""
-    if isinstance(model, Mapping):
+    if isinstance(model, dict):
         copy = type(model)({name: with_class_weights(value, weights) for name, value in model.items()})
         if copy.get("type") == "CrossEntropyLoss" and copy.get("class_weight") is None:
             copy["class_weight"] = list(weights)
@@ -151,7 +151,7 @@ class _Training:
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         accuracy = next((value for name, value in outputs.items() if name.endswith("acc_seg") and "aux" not in name), np.nan)
-        self.steps.append((float(outputs["loss"]), float(accuracy) / 100))
+        self.steps.append((float(outputs["loss"].detach()), float(accuracy) / 100))
         if self.average:
             step = runner.iter
             update_average(self.average, runner.model, min(self.settings.optimizer.average, (1 + step) / (10 + step)))
