@@ -221,6 +221,7 @@ def test_maps_and_photo_are_cut_and_mirrored_together(tiny: SynthesisSettings, p
         ({"discriminator": {"layers": 5}}, "at least 64 pixels on each side"),
         ({"coarse_to_fine": {"coarse": 0.5}}, "coarse_to_fine is for the network local, not for global"),
         ({"coarse_to_fine": {"coarse": 0.5, "enhancer": 0.5}}, "below 1 together"),
+        ({"coarse_to_fine": {"enhancer": 0.1}}, "enhancer must be 0 where coarse is 0"),
         ({"optimizer": {"discriminator_steps": 5}}, "at most schedule.steps_per_epoch"),
     ],
 )
@@ -293,6 +294,8 @@ def test_a_hood_is_painted_and_written_with_the_maps(
         assert (painted.label(one)[24:] == 1).all()
         assert (painted.instances(one)[24:] == 1).all()
         np.testing.assert_array_equal(painted.label(one)[:24], annotations.label(one)[:24])
+    with pytest.raises(FrameError, match="hooded: most frames have no frame"):
+        synthesize_frames(pairs[1], model, tmp_path / "painted", replace(PLAIN, hood="frame"), cpu, hood=hooded)
     with pytest.raises(FrameError, match=r"synthesize\.hood is None, but --hood is"):
         synthesize_frames(pairs[1], model, tmp_path / "painted", PLAIN, cpu, hood=hooded)
 

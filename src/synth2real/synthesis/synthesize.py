@@ -112,7 +112,7 @@ def synthesize_frames(
 
     Raises:
         FrameError: If a frame set is unfinished, a map is damaged or too small for the network, or a hood is wanted and no
-            annotations for it are given, or the other way round.
+            annotations for it are given, or the other way round, or most of them have none.
         ModelFileError: If the model is missing or no synthesizer.
     """
     frames = read_frames(annotations)
@@ -133,6 +133,8 @@ def synthesize_frames(
             "wanted, and only there."
         )
     mask = measure_hood(read_frames(hood)).mask(settings.hood) if hood and settings.hood else None
+    if mask is not None and not mask.any():
+        raise FrameError(f"{hood}: most frames have no {settings.hood}. Choose another synthesize.hood.")
     identity = (settings, hardware.accelerator, hardware.precision)
     unfinished = resume_folder("synthesize", identity, [annotations, model, *([hood] if hood else [])])
     for frame in track(frames.frames, "synthesize"):

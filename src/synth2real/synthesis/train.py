@@ -97,6 +97,8 @@ class CoarseToFineSettings:
             raise ValueError(
                 f"coarse and enhancer must be at least 0 and below 1 together, got {self.coarse} and {self.enhancer}"
             )
+        if self.enhancer and not self.coarse:
+            raise ValueError("enhancer must be 0 where coarse is 0: around what has learnt nothing there is nothing to enhance")
 
     def phase(self, share: float) -> Phase:
         """What learns after this share of the steps."""
