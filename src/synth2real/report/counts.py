@@ -58,7 +58,8 @@ def read_counts(folder: Path, table: Table) -> list[tuple[Row, Counted]]:
         frame_ids, confusions = of_seeds[0]
         scores = 100 * mean_of_present(ious(confusions))
         miou = {name: float(score) for name, score in zip(frame_ids, scores, strict=True) if np.isfinite(score)}
-        result.append((row, Counted(100 * ratio(total, total.sum(axis=1, keepdims=True).repeat(total.shape[1], axis=1)), miou)))
+        annotated = np.broadcast_to(total.sum(axis=1, keepdims=True), total.shape)
+        result.append((row, Counted(100 * ratio(total, annotated), miou)))
     return result
 
 
