@@ -99,16 +99,18 @@ def draw(experiments: Sequence[Experiment], metric: str, out: Path) -> None:
         shown: list[float] = []
         for place in sorted(labels):
             if not shown or place - shown[-1] > 0.04:  # where labels would lie on each other, the lower one is shown
-                plot.annotate(labels[place], (at, place), (5, 0), textcoords="offset points", va="center", fontsize=8)
+                plot.annotate(
+                    labels[place], (at, place), (5, 0), textcoords="offset points", va="center", fontsize=8,
+                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+                )  # fmt: skip
                 shown.append(place)
-    names = [name.replace("params.yaml:", "").replace(":", "\n") for name in axes]
     plot.set(xticks=range(len(axes)), yticks=[], xlim=(-0.3, len(axes) - 0.5), ylim=(-0.06, 1.06))
-    plot.set_xticklabels([name.replace(".", ".\n") if len(name) > 24 else name for name in names], fontsize=8)
+    plot.set_xticklabels([name.replace(".", ".\n") for name in axes if name != metric] + [metric.replace(":", "\n")], fontsize=8)
     plot.spines[:].set_visible(False)
     plot.tick_params(length=0)
     figure.colorbar(lines, ax=plot, label=metric.rpartition(":")[2])
     out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=150)
+    figure.savefig(out, dpi=110)
     plt.close(figure)
 
 

@@ -132,10 +132,10 @@ def test_a_clone_without_data_runs_nothing_and_gets_all_from_s3(clones: tuple[Pa
     assert _run(second, "git", "status", "--porcelain") == ""
     _run(second, sys.executable, "-m", "synth2real.revisions", "HEAD~1", "--fail-if-stale")
 
-    _run(second, sys.executable, "-m", "synth2real.presets", "ci", "report.frames=1")
-    log = _run(second, "dvc", "repro", "--pull", "--allow-missing")
-    assert [line for line in log.splitlines() if line.startswith("Running stage")] == ["Running stage 'report':"]
-    assert not (second / "data/models").exists()
+    _run(second, sys.executable, "-m", "synth2real.presets", "ci", "fusion.score_threshold=0.5")
+    log = _run(second, "dvc", "repro", "--pull", "--allow-missing", "fuse@source_only-1")
+    assert [line for line in log.splitlines() if line.startswith("Running stage")] == ["Running stage 'fuse@source_only-1':"]
+    assert not (second / "data/models").exists()  # predictions were pulled, and nothing else
 
     _run(second, "git", "checkout", "--quiet", "params.yaml", "dvc.lock")
     _run(second, "dvc", "pull", "--force")

@@ -71,7 +71,7 @@ def run_experiment(name: str, values: dict[str, Any], target: str) -> None:
         TrialError: If it failed; DVC has said why.
     """
     assignments = [f"--set-param={key}={json.dumps(value)}" for key, value in values.items()]
-    command = ["dvc", "exp", "run", "--temp", f"--name={name}", *assignments, target]
+    command = ["dvc", "--wait-for-lock", "exp", "run", "--temp", f"--name={name}", *assignments, target]
     if subprocess.run(command, check=False).returncode:
         raise TrialError(f"{name}: the experiment failed; DVC says why above.")
 

@@ -110,13 +110,13 @@ def test_bounds_and_metrics_that_mean_nothing_are_refused() -> None:
 
 
 def test_a_trial_is_an_experiment_that_takes_what_it_can_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "dvc").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/said\ntest "$5" != --set-param=a.b=2\n')
+    (tmp_path / "dvc").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/said\ntest "$6" != --set-param=a.b=2\n')
     (tmp_path / "dvc").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     search.run_experiment("t-1", {"a.b": 1e-4, "c": "lsgan", "d": None}, "evaluate_detector")
     assert (tmp_path / "said").read_text().split("\n")[:-1] == [
-        "exp", "run", "--temp", "--name=t-1", "--set-param=a.b=0.0001", '--set-param=c="lsgan"', "--set-param=d=null",
-        "evaluate_detector",
+        "--wait-for-lock", "exp", "run", "--temp", "--name=t-1",
+        "--set-param=a.b=0.0001", '--set-param=c="lsgan"', "--set-param=d=null", "evaluate_detector",
     ]  # fmt: skip
     with pytest.raises(search.TrialError, match="t-1: the experiment failed"):
         search.run_experiment("t-1", {"a.b": 2}, "evaluate_detector")
