@@ -1,10 +1,12 @@
 """Trains the instance detector (Mask R-CNN)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from synth2real import tracking
 from synth2real.frames import read_frames
 from synth2real.hardware import HardwareSettings
+from synth2real.instances.anchors import with_fitted_anchors
 from synth2real.instances.mask_rcnn import save_detector
 from synth2real.instances.train import InstanceSettings, train_detector
 from synth2real.params import read_section, run
@@ -19,9 +21,10 @@ def main(instances: Path, out: Path, curves: Path) -> None:
         out: Model file.
         curves: CSV file with the losses.
     """
-    settings = read_section("instances", InstanceSettings)
+    settings, frames = read_section("instances", InstanceSettings), read_frames(instances).split("train")
+    settings = replace(settings, network=with_fitted_anchors(settings.network, frames, settings.min_area))
     detector = train_detector(
-        read_frames(instances).split("train"),
+        frames,
         settings,
         hardware=read_section("hardware", HardwareSettings),
         curves=curves,

@@ -88,6 +88,16 @@ def test_numbers_count_by_class_also_for_lights_and_signs(tmp_path: Path) -> Non
     assert instances[0, [0, 4, 8, 12]].tolist() == [19_000, 20_000, 19_001, 26_000]
 
 
+def test_more_objects_than_ids_are_refused(tmp_path: Path) -> None:
+    cars = [annotation(1, CAR, box(0, 0, 2, 2)) for _ in range(1000)]
+    write_raw(tmp_path, scene(*cars, annotation(1, LIGHT, box(4, 0, 6, 2))))
+    _, instances, _ = decode(tmp_path)
+    assert set(np.unique(instances)) == {0, 19_000, 26_999}
+    write_raw(tmp_path, scene(*cars, annotation(1, CAR, box(4, 0, 6, 2))))
+    with pytest.raises(FrameError, match=r"annotations\.json: multi_class/00001 has more than 1000 objects of one class"):
+        decode(tmp_path)
+
+
 def test_pixel_labels_fill_what_no_object_covers(tmp_path: Path) -> None:
     train_ids = np.zeros((HEIGHT, WIDTH), np.uint8)
     train_ids[10:] = 255

@@ -45,6 +45,7 @@ def settings(network: NetworkSettings, augmentation: AugmentationSettings) -> In
         network=network,
         augmentation=augmentation,
         min_area=8,
+        copy_paste=0.0,
         optimizer=OptimizerSettings(
             name="adamw", learning_rate=5e-3, backbone_factor=1.0, warm_up_steps=5, weight_decay=0.0, gradient_norm=10.0
         ),

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from synth2real.augmentation import AugmentationSettings
 from synth2real.frames import Frame, FrameError, FrameSet, read_frames, write_frames, write_image, write_instances
-from synth2real.instances.data import InstanceSamples, instances_of
+from synth2real.instances.data import Instances, InstanceSamples, View, instances_of, paste
 from synth2real.label_space import LABEL_BY_NAME, VEIS_LABELS
 
 ShapesWriter = Callable[..., FrameSet]
@@ -49,7 +49,7 @@ def test_samples_depend_on_seed_and_index_only(write_shapes: ShapesWriter, stron
     frames = write_shapes("set", 4)
 
     def draw(index: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        sample = InstanceSamples(frames, strong_augmentation, size=(48, 80), min_area=4, seed=3)(
+        sample = InstanceSamples(frames, strong_augmentation, size=(48, 80), min_area=4, copy_paste=0.0, seed=3)(
             index, np.random.default_rng((3, index))
         )
         return sample.image, sample.target
@@ -65,7 +65,7 @@ def test_targets_follow_the_augmented_image(
     write_shapes: ShapesWriter, augmentation: AugmentationSettings, size: tuple[int, int]
 ) -> None:
     moving = replace(augmentation, scale=(0.5, 2.0), flip=0.5)
-    samples = InstanceSamples(write_shapes("set", 2), moving, size=size, min_area=20, seed=0)
+    samples = InstanceSamples(write_shapes("set", 2), moving, size=size, min_area=20, copy_paste=0.0, seed=0)
     seen = 0
     for index in range(12):
         image, target = samples(index, np.random.default_rng(index))
@@ -87,7 +87,7 @@ def test_at_scale_1_the_whole_frame_fills_the_sample(
 ) -> None:
     frames = write_shapes("set", 1)
     zoom = min(size[0] / 64, size[1] / 96)
-    _, target = InstanceSamples(frames, augmentation, size=size, min_area=1, seed=0)(0, np.random.default_rng(0))
+    _, target = InstanceSamples(frames, augmentation, size=size, min_area=1, copy_paste=0.0, seed=0)(0, np.random.default_rng(0))
     wanted = instances_of(frames.instances(frames.frames[0]), 1).boxes * zoom
     extents = target["boxes"][:, 2:] - target["boxes"][:, :2]
     assert extents.numpy() == pytest.approx(wanted[:, 2:] - wanted[:, :2], abs=2)
@@ -95,13 +95,15 @@ def test_at_scale_1_the_whole_frame_fills_the_sample(
 
 def test_the_view_keeps_its_colours_without_augmentation(write_shapes: ShapesWriter, augmentation: AugmentationSettings) -> None:
     frames = write_shapes("set", 1)
-    image = InstanceSamples(frames, augmentation, size=(64, 96), min_area=1, seed=0)(0, np.random.default_rng(0)).image
+    image = InstanceSamples(frames, augmentation, size=(64, 96), min_area=1, copy_paste=0.0, seed=0)(
+        0, np.random.default_rng(0)
+    ).image
     assert (image.permute(1, 2, 0).numpy() == frames.image(frames.frames[0])).all()
 
 
 def test_a_frame_without_instances_gives_empty_targets(write_shapes: ShapesWriter, augmentation: AugmentationSettings) -> None:
     frames = write_shapes("set", 3)
-    samples = InstanceSamples(frames, augmentation, size=(64, 96), min_area=4, seed=0)
+    samples = InstanceSamples(frames, augmentation, size=(64, 96), min_area=4, copy_paste=0.0, seed=0)
     counts = sorted(len(samples(index, np.random.default_rng(0)).target["labels"]) for index in range(3))
     assert counts == [0, 2, 2]
     empty = instances_of(np.full((4, 5), 7, np.uint16), 1)
@@ -114,11 +116,59 @@ def test_a_set_without_any_instance_is_refused(tmp_path: Path, augmentation: Aug
     write_instances(tmp_path / "instances" / "a.png", np.full((8, 8), 24, np.uint16))
     write_frames(tmp_path, [Frame("a", "train", 8, 8)])
     with pytest.raises(FrameError, match=r"found none in 1 frames"):
-        InstanceSamples(read_frames(tmp_path), augmentation, size=(32, 32), min_area=4, seed=0)
+        InstanceSamples(read_frames(tmp_path), augmentation, size=(32, 32), min_area=4, copy_paste=0.0, seed=0)
 
 
 def test_a_missing_instance_map_is_named(write_shapes: ShapesWriter, augmentation: AugmentationSettings) -> None:
     frames = write_shapes("set", 2)
     frames.instances_path(frames.frames[0]).unlink()
     with pytest.raises(FrameError, match=r"instances/shape0\.png: no such file"):
-        InstanceSamples(frames, augmentation, size=(32, 32), min_area=4, seed=0)
+        InstanceSamples(frames, augmentation, size=(32, 32), min_area=4, copy_paste=0.0, seed=0)
+
+
+def _view(grey: int, **corners: tuple[int, int, int, int]) -> View:
+    ids = np.zeros((20, 30), np.uint16)
+    for number, (name, (top, left, bottom, right)) in enumerate(corners.items()):
+        ids[top:bottom, left:right] = LABEL_BY_NAME[name].label_id * 1000 + number
+    return View(np.full((20, 30, 3), grey, np.uint8), instances_of(ids, 1))
+
+
+def test_pasted_instances_cover_what_is_behind_them() -> None:
+    below = _view(10, person=(2, 2, 8, 6), car=(0, 10, 10, 20))
+    above = _view(200, bus=(0, 0, 9, 14))
+    pasted = paste(below, above, 1)
+    assert [VEIS_LABELS[label - 1].name for label in pasted.instances.labels] == ["car", "bus"]  # the person is hidden
+    assert pasted.instances.boxes.tolist() == [[10, 0, 20, 10], [0, 0, 14, 9]]
+    assert pasted.instances.masks.sum((1, 2)).tolist() == [100 - 4 * 9, 126]
+    assert (pasted.image[:9, :14] == 200).all()
+    assert (pasted.image == 10).sum() == 3 * (600 - 126)
+    assert len(paste(below, above, 65).instances.labels) == 1  # too little of the car is left
+    nothing = Instances(*(values[:0] for values in above.instances))
+    same = paste(below, View(above.image, nothing), 1)
+    assert (same.image == below.image).all()
+    assert same.instances.boxes.tolist() == below.instances.boxes.tolist()
+
+
+def test_copy_paste_shows_instances_of_two_frames(write_shapes: ShapesWriter, augmentation: AugmentationSettings) -> None:
+    frames = write_shapes("set", 2)
+    plain, mixed = (
+        InstanceSamples(frames, augmentation, size=(64, 96), min_area=4, copy_paste=share, seed=0) for share in (0.0, 1.0)
+    )
+
+    def draw(samples: InstanceSamples, index: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        sample = samples(index, np.random.default_rng(index))
+        return sample.image, sample.target
+
+    counts = set()
+    for index in range(12):
+        image, target = draw(mixed, index)
+        again, _ = draw(mixed, index)
+        assert torch.equal(image, again)
+        counts.add(len(target["labels"]))
+        covered = target["masks"].any(0)
+        assert (image[:, ~covered] == 128).all()  # only the objects are pasted, not what surrounds them
+        for label, mask in zip(target["labels"], target["masks"], strict=True):
+            colour = torch.tensor({3: (220, 20, 20), 5: (20, 20, 220)}[int(label)], dtype=torch.uint8)
+            assert (image[:, mask] == colour[:, None]).all()
+    assert max(counts) > 2
+    assert {len(draw(plain, index)[1]["labels"]) for index in range(4)} == {2}

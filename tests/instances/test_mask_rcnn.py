@@ -73,6 +73,15 @@ def test_any_timm_backbone_serves(network: NetworkSettings) -> None:
     assert [tuple(level.shape[-2:]) for level in levels.values()] == [(8, 12), (4, 6), (2, 3)]
 
 
+@pytest.mark.parametrize(("backbone", "millions"), [("resnet50", 23), ("resnext101_64x4d", 81)])
+def test_the_papers_backbones_serve(network: NetworkSettings, backbone: str, millions: int) -> None:
+    settings = replace(network, backbone=backbone, strides=(4, 8, 16, 32), anchor_sizes=(32, 64, 128, 256, 512), head_norm="none")
+    with torch.device("meta"):
+        detector = build_detector(settings, 0)
+    assert [block[0].in_channels for block in detector.backbone.fpn.inner_blocks] == [256, 512, 1024, 2048]
+    assert sum(parameter.numel() for parameter in detector.backbone.body.parameters()) // 1_000_000 == millions
+
+
 def test_saved_and_loaded_detectors_are_equal(network: NetworkSettings, tmp_path: Path) -> None:
     detector = build_detector(network, 3)
     save_detector(tmp_path / "detector.ckpt", network, detector)
@@ -91,6 +100,10 @@ def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
 def test_settings_that_do_not_fit_are_refused(network: NetworkSettings) -> None:
     with pytest.raises(ValueError, match="anchor_sizes"):
         replace(network, anchor_sizes=(8, 16))
+    with pytest.raises(ValueError, match="anchor_ratios must be positive or fitted"):
+        replace(network, anchor_ratios=(0.5, 0.0))
+    with pytest.raises(ValueError, match="anchors must be fitted"):
+        build_detector(replace(network, anchor_sizes="fitted"), 0)
     with pytest.raises(ValueError, match="strides"):
         replace(network, strides=(4, 16))
     with pytest.raises(ValueError, match="multiples of 8"):

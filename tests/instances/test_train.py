@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -77,8 +78,18 @@ def test_two_images_are_learnt_and_found_at_another_size(
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) / 3
 
     strict = replace(prediction, min_score=1.0)
-    scores = evaluate_detector(detector, settings.network, frames, min_area=8, settings=strict, hardware=hardware)
+    evaluation = evaluate_detector(
+        detector, settings.network, frames, frames, min_area=8, settings=strict, hardware=hardware, untrained=True
+    )
+    scores = evaluation.metrics
     assert scores["frames"] == 2
+    assert scores["classes"] == ["person", "car"]
+    assert scores["cityscapes"]["ap50"] > 80
+    rows = list(csv.DictReader(evaluation.curves.splitlines()))
+    assert list(rows[0]) == ["recall", "precision", "person", "car"]
+    assert [row["recall"] for row in rows] == [str(recall) for recall in range(101)]
+    assert np.mean([float(row["precision"]) for row in rows]) == pytest.approx(scores["ap50"], abs=0.01)
+    assert evaluation.pictures.shape == (2 * (320 + 4), 2 * (480 + 4), 3)
     assert scores["instances"] == 4
     assert scores["ap50"] > 80
     assert scores["box_ap50"] > 80
@@ -89,7 +100,7 @@ def test_two_images_are_learnt_and_found_at_another_size(
     annotations = [instances_of(larger.instances(frame), 8) for frame in larger.frames]
     detections = list(detect(detector, larger, settings.network.size, prediction, hardware))
     assert all(item.size == (160, 240) for found in detections for item in found)
-    assert (average_precision(annotations, detections)["ap50"] or 0) > 80
+    assert average_precision(annotations, detections).metrics["ap50"] > 80
 
     predict_frames(detector, larger, tmp_path / "out", size=settings.network.size, settings=prediction, hardware=hardware)
     assert read_frames(tmp_path / "out").frames == larger.frames
@@ -114,3 +125,15 @@ def test_a_prediction_that_fails_leaves_no_finished_frame_set(
     with pytest.raises(FrameError, match=r"shape2\.png"):
         predict_frames(detector, frames, out, size=(64, 96), settings=prediction, hardware=hardware)
     assert not (out / "frames.csv").exists()
+
+
+def test_a_set_without_instances_cannot_be_scored_on(
+    write_shapes: ShapesWriter, settings: InstanceSettings, prediction: PredictionSettings, hardware: HardwareSettings
+) -> None:
+    frames = write_shapes("set", 3)
+    empty = FrameSet(frames.root, frames.frames[2:])
+    detector = build_detector(settings.network, 0)
+    with pytest.raises(FrameError, match=r"set/instances: expected instances .* found none in 1 frames"):
+        evaluate_detector(
+            detector, settings.network, frames, empty, min_area=8, settings=prediction, hardware=hardware, untrained=False
+        )

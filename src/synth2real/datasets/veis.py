@@ -158,7 +158,8 @@ def read_veis(path: Path, image: VeisImage, objects: tuple[VeisObject, ...], pix
         pixel_label: The map of train ids, if the frame has one.
 
     Raises:
-        FrameError: If a segmentation is malformed, or the pixel label is damaged, of another size, or holds an unknown train id.
+        FrameError: If a segmentation is malformed, there are more than 1000 objects of a class, or the pixel label is damaged,
+            of another size, or holds an unknown train id.
     """
     size = (image.height, image.width)
     instance_ids = np.zeros(size, np.uint16)
@@ -172,6 +173,11 @@ def read_veis(path: Path, image: VeisImage, objects: tuple[VeisObject, ...], pix
             continue
         value = item.label_id
         if not item.is_crowd:
+            if seen[item.label_id] == INSTANCE_FACTOR:
+                raise FrameError(
+                    f"{path}: {image.bare_name} has more than {INSTANCE_FACTOR} objects of one class; no more can be told apart. "
+                    "Leave the smallest out."
+                )
             value = value * INSTANCE_FACTOR + seen[item.label_id]
             seen[item.label_id] += 1
         areas.append((area, value, mask))

@@ -1,7 +1,8 @@
 """Training samples for the detector: a crop of a frame, and what each instance in it is and covers.
 
 Studio frames (VEIS) have true shapes but unreal textures and colours, so what is learnt must not hang on them: scale jitter
-(Ghiasi et al., CVPR 2021, section 3: resize, then crop or pad), flips, and strong photometric jitter.
+(Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation", CVPR 2021, section 3: resize,
+then crop or pad), flips, strong photometric jitter, and by parameter that paper's copy-paste.
 """
 
 from typing import Final, NamedTuple
@@ -20,6 +21,8 @@ from synth2real.sampling import shuffled
 
 _CATEGORY_OF_LABEL_ID: Final = np.zeros(NUM_LABEL_IDS, np.int64)
 _CATEGORY_OF_LABEL_ID[[label.label_id for label in VEIS_LABELS]] = np.arange(1, 1 + len(VEIS_LABELS))
+_PASTED_SHARE: Final = 0.5
+"""Probability that an instance of the other frame is among those pasted."""
 
 
 class Instances(NamedTuple):
@@ -50,10 +53,39 @@ def instances_of(instance_ids: Shaped[np.ndarray, "height width"], min_area: int
     ids = np.flatnonzero(areas >= min_area)
     ids = ids[_CATEGORY_OF_LABEL_ID[ids // INSTANCE_FACTOR] > 0]
     masks = instance_ids == ids.astype(instance_ids.dtype)[:, None, None]
+    return Instances(_CATEGORY_OF_LABEL_ID[ids // INSTANCE_FACTOR], _boxes(masks), masks)
+
+
+def _boxes(masks: Bool[np.ndarray, "instances height width"]) -> Float32[np.ndarray, "instances 4"]:
     rows, columns = masks.any(2), masks.any(1)
-    height, width = instance_ids.shape
+    height, width = masks.shape[1:]
     edges = (columns.argmax(1), rows.argmax(1), width - columns[:, ::-1].argmax(1), height - rows[:, ::-1].argmax(1))
-    return Instances(_CATEGORY_OF_LABEL_ID[ids // INSTANCE_FACTOR], np.stack(edges, 1).astype(np.float32), masks)
+    return np.stack(edges, 1).astype(np.float32)
+
+
+class View(NamedTuple):
+    """An image and its instances."""
+
+    image: UInt8[np.ndarray, "height width 3"]
+    instances: Instances
+
+
+def paste(view: View, other: View, min_area: int) -> View:
+    """The instances of another view in front of this one (copy-paste, Ghiasi et al. 2021, section 3).
+
+    What they cover is cut from the instances behind them. Edges are not blended, which made no difference in the paper.
+
+    Args:
+        view: What is pasted on.
+        other: Whose instances are pasted at their places; of the same size.
+        min_area: Instances of which fewer pixels are left are background, as in :func:`instances_of`.
+    """
+    cover = other.instances.masks.any(0)
+    masks = np.concatenate((view.instances.masks & ~cover, other.instances.masks))
+    is_left = masks.sum((1, 2)) >= min_area
+    labels = np.concatenate((view.instances.labels, other.instances.labels))
+    instances = Instances(labels[is_left], _boxes(masks[is_left]), masks[is_left])
+    return View(np.where(cover[..., None], other.image, view.image), instances)
 
 
 class Sample(NamedTuple):
@@ -68,7 +100,14 @@ class InstanceSamples:
     """Draws training samples from the frames of a set: see :func:`synth2real.training.fit`."""
 
     def __init__(
-        self, frames: FrameSet, settings: AugmentationSettings, *, size: tuple[int, int], min_area: int, seed: int
+        self,
+        frames: FrameSet,
+        settings: AugmentationSettings,
+        *,
+        size: tuple[int, int],
+        min_area: int,
+        copy_paste: float,
+        seed: int,
     ) -> None:
         """Lists what to draw from.
 
@@ -77,6 +116,8 @@ class InstanceSamples:
             settings: How samples vary; a magnification of 1 fits a frame into ``size``.
             size: Height and width of the samples. What lies outside of the frame is grey, without instances.
             min_area: See :func:`instances_of`.
+            copy_paste: Probability that about half of the instances of a second frame, drawn at random and augmented like the
+                first, are pasted onto a sample.
             seed: Chooses the order of the frames.
 
         Raises:
@@ -89,18 +130,24 @@ class InstanceSamples:
                 "trained on it; prepare a data set with instances."
             )
         self.frames, self.settings, self.size, self.min_area, self.seed = frames, settings, size, min_area, seed
+        self.copy_paste = copy_paste
 
     def __call__(self, index: int, generator: np.random.Generator) -> Sample:
         """The ``index``-th sample."""
-        frame = self.frames.frames[shuffled(len(self.frames), self.seed, index)]
+        view = self._view(shuffled(len(self.frames), self.seed, index), generator)
+        if self.copy_paste and generator.random() < self.copy_paste:
+            other = self._view(int(generator.integers(len(self.frames))), generator)
+            is_chosen = generator.random(len(other.instances.labels)) < _PASTED_SHARE
+            chosen = Instances(*(values[is_chosen] for values in other.instances))
+            view = paste(view, View(other.image, chosen), self.min_area)
+        labels, boxes, masks = map(torch.from_numpy, view.instances)
+        target = {"boxes": boxes, "labels": labels, "masks": masks}
+        return Sample(torch.from_numpy(view.image).permute(2, 0, 1).contiguous(), target)
+
+    def _view(self, index: int, generator: np.random.Generator) -> View:
+        frame = self.frames.frames[index]
         fitted = fitted_size((frame.height, frame.width), self.size)
         image = resize_image(self.frames.image(frame), fitted)
         ids = cv2.resize(self.frames.instances(frame), fitted[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         image, ids = augment(image, ids, self.settings, self.size, generator, outside=0)
-        instances = instances_of(ids, self.min_area)
-        target = {
-            "boxes": torch.from_numpy(instances.boxes),
-            "labels": torch.from_numpy(instances.labels),
-            "masks": torch.from_numpy(instances.masks),
-        }
-        return Sample(torch.from_numpy(image).permute(2, 0, 1).contiguous(), target)
+        return View(image, instances_of(ids, self.min_area))

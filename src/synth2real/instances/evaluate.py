@@ -1,27 +1,31 @@
-"""Average precision of a detector, beside that of an untrained one.
+"""Scores of a detector, beside those of an untrained one: average precision, precision-recall curves, pictures.
 
-The measure is COCO's (Lin et al., ECCV 2014), computed by pycocotools: the area under the precision-recall curve, averaged over
-intersection-over-union thresholds 0.50, 0.55 ... 0.95 and over the classes that occur.
+The first measure is COCO's (Lin et al., ECCV 2014), computed by pycocotools: the area under the precision-recall curve, averaged
+over intersection-over-union thresholds 0.50, 0.55 ... 0.95 and over the classes that occur. The second is that of the Cityscapes
+benchmark, see :mod:`synth2real.instances.cityscapes`.
 """
 
 import contextlib
+import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from rich.progress import track
 from torchvision.models.detection import MaskRCNN
 
 from synth2real.detections import Detection, encode_masks
-from synth2real.frames import FrameSet
+from synth2real.frames import Frame, FrameError, FrameSet
 from synth2real.hardware import HardwareSettings
+from synth2real.instances.cityscapes import cityscapes_average_precision
 from synth2real.instances.data import Instances, instances_of
 from synth2real.instances.mask_rcnn import NetworkSettings, build_detector
+from synth2real.instances.pictures import draw_annotation, draw_detections, sheet
 from synth2real.instances.predict import PredictionSettings, detect
 from synth2real.label_space import VEIS_LABELS
 
@@ -29,21 +33,33 @@ _UNTRAINED_SEED: Final = 0
 _SCORES: Final = (0.05, 0.25, 0.5, 0.75)
 _LOWEST_SCORE: Final = _SCORES[0]
 """Average precision counts detections from here on (torchvision's and Detectron's convention), whatever prediction keeps."""
+_ANY_SIZE, _SIZES = 0, ("small", "medium", "large")
+_HALF: Final = 0
+"""Index of the overlap of one half."""
+_PICTURES: Final = 6
 
 
-def average_precision(annotations: Sequence[Instances], detections: Iterable[Sequence[Detection]]) -> dict[str, Any]:
-    """COCO's average precision in %.
+class AveragePrecision(NamedTuple):
+    """COCO's scores."""
+
+    metrics: dict[str, Any]
+    """In %: ``ap`` and ``ap50`` of the masks, ``box_ap`` and ``box_ap50`` of the boxes; ``per_class``: the masks' ``ap`` of each
+    class by name, None for a class without annotation; ``per_size``: the masks' ``ap`` of ``small``, ``medium`` and ``large``
+    instances (COCO's: areas of up to 32 x 32 pixels of the frame, of up to 96 x 96, and of more), None without any;
+    ``at_score``: how many of the detections with at least that score are right (``precision``), and how many instances they
+    find (``recall``), where right is a mask that overlaps an instance of its class, not found by a higher score, by at least
+    one half; ``half_right_from``: the lowest score such that at least half of the detections from it on are right, or None."""
+    precision: Float[np.ndarray, "101 classes"]
+    """The masks' precision at recall 0, 0.01 ... 1 and an overlap of one half, as COCO interpolates it: the highest at any higher
+    recall; -1 for a class without annotation."""
+
+
+def average_precision(annotations: Iterable[Instances], detections: Iterable[Sequence[Detection]]) -> AveragePrecision:
+    """COCO's average precision, and what it is the area of.
 
     Args:
         annotations: What is in each frame.
         detections: What was detected in each frame, in the same order.
-
-    Returns:
-        ``ap`` and ``ap50`` of the masks, ``box_ap`` and ``box_ap50`` of the boxes, and ``per_class``: the masks' ``ap`` of each
-        class by name, None for a class without annotation. ``at_score``: how many of the detections with at least that score are
-        right (``precision``), and how many instances they find (``recall``), in %; right is a mask that overlaps an instance of
-        its class, not found by a higher score, by at least one half. ``half_right_from``: the lowest score such that
-        at least half of the detections from it on are right, None if there is none.
     """
     truth: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
@@ -72,20 +88,23 @@ def average_precision(annotations: Sequence[Instances], detections: Iterable[Seq
     masks, boxes = (_accumulated(images, categories, truth, found, kind) for kind in ("segm", "bbox"))
     scores, right = masks.scores, np.cumsum(masks.right)
     precise = np.flatnonzero(2 * right >= np.arange(1, 1 + len(scores)))
-    return {
-        "ap": _mean(masks.precision),
-        "ap50": _mean(masks.precision[0]),
-        "box_ap": _mean(boxes.precision),
-        "box_ap50": _mean(boxes.precision[0]),
-        "per_class": {label.name: _mean(masks.precision[:, :, index]) for index, label in enumerate(VEIS_LABELS)},
+    of_all, boxes_of_all = masks.precision[..., _ANY_SIZE], boxes.precision[..., _ANY_SIZE]
+    metrics = {
+        "ap": _mean(of_all),
+        "ap50": _mean(of_all[_HALF]),
+        "box_ap": _mean(boxes_of_all),
+        "box_ap50": _mean(boxes_of_all[_HALF]),
+        "per_class": {label.name: _mean(of_all[:, :, index]) for index, label in enumerate(VEIS_LABELS)},
+        "per_size": {size: _mean(masks.precision[..., index]) for index, size in enumerate(_SIZES, start=1)},
         "at_score": {f"{score}": _at_score(masks, score, len(truth)) for score in _SCORES},
         "half_right_from": round(float(scores[precise[-1]]), 3) if len(precise) else None,
     }
+    return AveragePrecision(metrics, of_all[_HALF])
 
 
 class _Accumulated(NamedTuple):
-    precision: Float[np.ndarray, "overlaps recalls classes"]
-    """At each overlap, recall and class; -1 for a class without annotation."""
+    precision: Float[np.ndarray, "overlaps recalls classes sizes"]
+    """At each overlap, recall, class and size (any, small, medium, large); -1 without annotation."""
     scores: Float[np.ndarray, " detections"]
     """Of all frames and classes, descending."""
     right: Bool[np.ndarray, " detections"]
@@ -99,24 +118,20 @@ def _accumulated(
     found: list[dict[str, Any]],
     kind: str,
 ) -> _Accumulated:
-    if not found:
-        occurring = {item["category_id"] for item in truth}
-        absent = [category["id"] not in occurring for category in categories]
-        nothing = np.broadcast_to(np.where(absent, -1.0, 0.0), (10, 101, len(categories)))
-        return _Accumulated(nothing, np.empty(0), np.empty(0, bool))
     with contextlib.redirect_stdout(io.StringIO()):
         annotated = COCO()
         annotated.dataset = {"images": images, "categories": categories, "annotations": truth}
         annotated.createIndex()
-        detected = annotated.loadRes([dict(item) for item in found])
+        detected = annotated.loadRes([dict(item) for item in found]) if found else COCO()
         evaluation = COCOeval(annotated, detected, kind)
         evaluation.evaluate()
         evaluation.accumulate()
-    every_area, hundred_detections, half = 0, 2, 0
-    precision = np.asarray(evaluation.eval["precision"][..., every_area, hundred_detections])
-    matched = np.reshape(np.array(evaluation.evalImgs, object), (len(categories), -1, len(images)))[:, every_area].ravel()
-    scores = np.concatenate([item["dtScores"] for item in matched if item])
-    right = np.concatenate([item["dtMatches"][half] > 0 for item in matched if item])
+    hundred_detections = 2
+    precision = np.asarray(evaluation.eval["precision"][..., hundred_detections])
+    results = np.reshape(np.array(evaluation.evalImgs, object), (len(categories), -1, len(images)))[:, _ANY_SIZE].ravel()
+    matched = [item for item in results if item]
+    scores = np.concatenate([np.empty(0), *(item["dtScores"] for item in matched)])
+    right = np.concatenate([np.empty(0, bool), *(item["dtMatches"][_HALF] > 0 for item in matched)])
     order = np.argsort(-scores, kind="stable")
     return _Accumulated(precision, scores[order], right[order])
 
@@ -134,40 +149,97 @@ def _mean(precision: Float[np.ndarray, "..."]) -> float | None:
     return round(100 * float(valid.mean()), 3) if valid.size else None
 
 
+def curves_table(precision: Float[np.ndarray, "101 classes"]) -> str:
+    """Precision-recall curves as CSV, in %: a row for each recall, the mean of the classes, then each class that is annotated."""
+    present = np.flatnonzero(precision[0] > -1)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["recall", "precision", *(VEIS_LABELS[index].name for index in present)])
+    for recall, values in enumerate(100 * precision[:, present]):
+        writer.writerow([recall, *(round(float(value), 2) for value in (values.mean() if len(values) else 0.0, *values))])
+    return buffer.getvalue()
+
+
+class DetectorEvaluation(NamedTuple):
+    """What :func:`evaluate_detector` gives."""
+
+    metrics: dict[str, Any]
+    """``frames``, ``instances``, annotated ``classes``, the values of :class:`AveragePrecision`, and ``cityscapes``, those
+    of :func:`synth2real.instances.cityscapes.cityscapes_average_precision`; ``untrained``: the scores of an untrained one."""
+    curves: str
+    """CSV: see :func:`curves_table`."""
+    pictures: UInt8[np.ndarray, "height width 3"]
+    """Some frames with their annotation, and with the detections that prediction keeps."""
+
+
 def evaluate_detector(
     detector: MaskRCNN,
     network: NetworkSettings,
-    frames: FrameSet,
+    images: FrameSet,
+    annotations: FrameSet,
     *,
     min_area: int,
     settings: PredictionSettings,
     hardware: HardwareSettings,
-) -> dict[str, Any]:
-    """Compares a trained detector with an untrained one (pre-trained backbone, random heads).
+    untrained: bool,
+) -> DetectorEvaluation:
+    """Scores a trained detector, and an untrained one (pre-trained backbone, random heads).
+
+    COCO's scores see only the classes of which some instance is annotated: Cityscapes tells no instances of traffic lights and
+    signs apart, so nobody can say which detections of them are right.
 
     Args:
         detector: The trained one.
         network: What both look like.
-        frames: Held-out frame set with images and instances.
-        min_area: Instances of fewer pixels do not count.
+        images: Frame set with images; it may hold more frames.
+        annotations: Frame set with the instances of the frames to score, none of which the detector was trained on.
+        min_area: Instances of fewer pixels do not count in COCO's scores.
         settings: What of the detectors' output is kept, but for ``min_score``: all from 0.05 on counts.
         hardware: On what to run.
-
-    Returns:
-        ``frames``, ``instances``, and the values of :func:`average_precision`, for the untrained one under ``untrained``.
+        untrained: Whether to score an untrained detector too.
 
     Raises:
-        FrameError: If an image or instance map is missing or damaged.
+        FrameError: If an image or instance map is missing or damaged, or there is no instance.
     """
-    annotations = [instances_of(frames.instances(frame), min_area) for frame in frames.frames]
+    frames = annotations.frames
 
-    def score(candidate: MaskRCNN, description: str) -> dict[str, Any]:
-        results = detect(candidate, frames, network.size, replace(settings, min_score=_LOWEST_SCORE), hardware)
-        return average_precision(annotations, track(results, description, len(frames)))
+    def annotated(frame: Frame) -> Instances:
+        return instances_of(annotations.instances(frame), min_area)
 
-    return {
-        "frames": len(frames),
-        "instances": sum(len(instances.labels) for instances in annotations),
-        **score(detector, "Trained"),
-        "untrained": score(build_detector(network, _UNTRAINED_SEED), "Untrained"),
-    }
+    numbers = np.zeros(1 + len(VEIS_LABELS), np.int64)
+    for frame in frames:
+        numbers += np.bincount(annotated(frame).labels, minlength=len(numbers))
+    if not numbers.any():
+        raise FrameError(
+            f"{annotations.root / 'instances'}: expected instances (label_id * 1000 + n, at least {min_area} pixels) of "
+            f"{', '.join(label.name for label in VEIS_LABELS)}; found none in {len(frames)} frames. Score on others."
+        )
+
+    def found_by(candidate: MaskRCNN, description: str) -> list[list[Detection]]:
+        kept = replace(settings, min_score=_LOWEST_SCORE)
+        results = detect(candidate, FrameSet(images.root, frames), network.size, kept, hardware)
+        return list(track(results, description, len(frames)))
+
+    def score(found: list[list[Detection]]) -> tuple[dict[str, Any], Float[np.ndarray, "101 classes"]]:
+        of_classes = [[item for item in items if numbers[item.category_id]] for items in found]
+        coco = average_precision(map(annotated, frames), of_classes)
+        official = cityscapes_average_precision(map(annotations.instances, frames), found)
+        return coco.metrics | {"cityscapes": official}, coco.precision
+
+    found = found_by(detector, "Trained")
+    metrics, precision = score(found)
+    shown = np.unique(np.linspace(0, len(frames) - 1, min(_PICTURES, len(frames))).round().astype(int))
+    pairs = [(images.image(frames[index]), annotated(frames[index]), found[index]) for index in shown]
+    return DetectorEvaluation(
+        {
+            "frames": len(frames),
+            "instances": int(numbers.sum()),
+            "classes": [label.name for category, label in enumerate(VEIS_LABELS, start=1) if numbers[category]],
+            **metrics,
+        }
+        | ({"untrained": score(found_by(build_detector(network, _UNTRAINED_SEED), "Untrained"))[0]} if untrained else {}),
+        curves_table(precision),
+        sheet(
+            [[draw_annotation(image, truth), draw_detections(image, items, settings.min_score)] for image, truth, items in pairs]
+        ),
+    )

@@ -63,10 +63,11 @@ class NetworkSettings:
     """Width of the pyramid."""
     head_norm: Literal["none", "group"]
     """Normalisation in pyramid and mask head."""
-    anchor_sizes: tuple[int, ...]
-    """Side in pixels of a square anchor on each level: one more than there are strides."""
-    anchor_ratios: tuple[float, ...]
-    """Height / width of the anchors."""
+    anchor_sizes: tuple[int, ...] | Literal["fitted"]
+    """Side in pixels of a square anchor on each level: one more than there are strides. ``fitted`` takes them from the training
+    data, see :mod:`synth2real.instances.anchors`."""
+    anchor_ratios: tuple[float, ...] | Literal["fitted"]
+    """Height / width of the anchors; ``fitted`` takes three from the training data."""
     rpn_batch_size: int
     """Anchors an image that the proposal network's loss looks at."""
     proposals_per_level: int
@@ -89,10 +90,15 @@ class NetworkSettings:
             raise ValueError(f"size must be a height and a width of at least 32, got {self.size}")
         if not self.strides or list(self.strides) != [self.strides[0] << level for level in range(len(self.strides))]:
             raise ValueError(f"strides must double from one to the next, got {self.strides}")
-        if len(self.anchor_sizes) != len(self.strides) + 1:
-            raise ValueError(f"anchor_sizes needs one value a stride and one more, got {self.anchor_sizes} for {self.strides}")
-        if min(self.anchor_sizes) < 1 or not self.anchor_ratios or min(self.anchor_ratios) <= 0:
-            raise ValueError("anchor_sizes and anchor_ratios must be positive")
+        if self.anchor_sizes != "fitted":
+            if len(self.anchor_sizes) != len(self.strides) + 1:
+                raise ValueError(
+                    f"anchor_sizes needs one value a stride and one more, got {self.anchor_sizes} for {self.strides}"
+                )
+            if min(self.anchor_sizes) < 1:
+                raise ValueError(f"anchor_sizes must be positive or fitted, got {self.anchor_sizes}")
+        if self.anchor_ratios != "fitted" and (not self.anchor_ratios or min(self.anchor_ratios) <= 0):
+            raise ValueError(f"anchor_ratios must be positive or fitted, got {self.anchor_ratios}")
         for name in ("channels", "rpn_batch_size", "proposals_per_level", "proposals", "box_batch_size", "box_features"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -202,6 +208,8 @@ def build_detector(settings: NetworkSettings, seed: int) -> MaskRCNN:
 
 
 def _build(settings: NetworkSettings) -> MaskRCNN:
+    if settings.anchor_sizes == "fitted" or settings.anchor_ratios == "fitted":
+        raise ValueError("anchors must be fitted to training data before a network is built")
     backbone = _Pyramid(settings)
     levels = [str(level) for level in range(len(settings.strides))]
     norm = partial(nn.GroupNorm, _GROUPS) if settings.head_norm == "group" else None

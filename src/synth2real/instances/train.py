@@ -54,6 +54,8 @@ class InstanceSettings:
     augmentation: AugmentationSettings
     min_area: int
     """Instances of fewer visible pixels are background."""
+    copy_paste: float
+    """Probability that instances of another frame are pasted onto a sample."""
     optimizer: OptimizerSettings
     seed: int
     schedule: Schedule
@@ -61,6 +63,8 @@ class InstanceSettings:
     def __post_init__(self) -> None:
         if self.min_area < 1:
             raise ValueError(f"min_area must be at least 1, got {self.min_area}")
+        if not 0 <= self.copy_paste <= 1:
+            raise ValueError(f"copy_paste must be in [0, 1], got {self.copy_paste}")
 
 
 class _Training(pl.LightningModule):
@@ -134,7 +138,12 @@ def train_detector(
         TrainingError: If the training diverged.
     """
     samples = InstanceSamples(
-        frames, settings.augmentation, size=settings.network.size, min_area=settings.min_area, seed=settings.seed
+        frames,
+        settings.augmentation,
+        size=settings.network.size,
+        min_area=settings.min_area,
+        copy_paste=settings.copy_paste,
+        seed=settings.seed,
     )
     detector = build_detector(settings.network, seed_of(settings.seed))
     module = _Training(detector, settings.optimizer, settings.schedule.steps)
