@@ -15,7 +15,14 @@ from synth2real.pipeline import import_closure, main, pipelines, stage_code, who
 ROOT = Path(__file__).parents[1]
 SECRET = "data/prepared/target_annotations"
 MAY_SEE_ANNOTATIONS = {"check_data", "compare", "report"}
-MAY_SEE_ANNOTATIONS_OF_A_MODEL = ("evaluate@", "train_oracle@oracle-", "predict_semantics@oracle-", "fuse@oracle-")
+STUDIES_OF_THE_TARGET = {"shape_vs_texture"}
+MAY_SEE_ANNOTATIONS_OF_A_MODEL = (
+    "evaluate@",
+    "evaluate_detector_on@",
+    "train_oracle@oracle-",
+    "predict_semantics@oracle-",
+    "fuse@oracle-",
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +50,10 @@ def test_each_stage_lists_exactly_the_code_that_it_imports() -> None:
             assert code.listed == code.needed, (path, code.stage)
 
 
-def test_studies_see_no_target_annotations_and_describe_each_stage() -> None:
+def test_studies_describe_each_stage_and_see_no_target_annotations_but_those_about_the_target() -> None:
     for path in pipelines(ROOT)[1:]:
+        values = "".join(file.read_text() for file in path.parent.glob("params.yaml"))
+        assert (SECRET in values) == (path.parent.name in STUDIES_OF_THE_TARGET), path
         for name, stage in YAML(typ="safe", pure=True).load(path)["stages"].items():
             body = stage.get("do", stage)
             assert body["wdir"] == "../..", (path, name)
@@ -53,6 +62,11 @@ def test_studies_see_no_target_annotations_and_describe_each_stage() -> None:
             assert "hardware" not in str(body.get("params", [])), (path, name)
             for entry in [*body.get("metrics", []), *body.get("plots", [])]:
                 assert next(iter(entry.values()))["cache"] is False, (path, name)
+
+
+def test_nothing_of_the_experiment_reads_what_a_study_writes(document: dict[str, Any]) -> None:
+    for name, stage in document["stages"].items():
+        assert not [dep for dep in stage.get("do", stage).get("deps", []) if "studies" in str(dep)], name
 
 
 def test_import_closure_equals_what_python_really_loads(document: dict[str, Any]) -> None:
