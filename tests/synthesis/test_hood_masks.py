@@ -69,7 +69,7 @@ def test_overlay_changes_maps_under_the_mask_only_at_any_size(annotations: Frame
     labels, instances = overlay(mask, label_ids, instance_ids)
     large = mask.repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_array_equal(labels, np.where(large > 0, large, CAR))
-    np.testing.assert_array_equal(instances, np.where(large > 0, large, 26001))
+    np.testing.assert_array_equal(instances, np.where(large > 0, large.astype(np.uint16), 26001))
     assert (label_ids == CAR).all()
 
 
