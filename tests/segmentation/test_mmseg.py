@@ -99,12 +99,17 @@ def test_what_is_not_for_it_is_refused(
 
 def test_losses_without_weights_get_those_of_the_classes() -> None:
     model = {
-        "decode_head": {"loss_decode": [{"type": "CrossEntropyLoss"}, {"type": "DiceLoss"}]},
+        "decode_head": {"loss_decode": [{"type": "CrossEntropyLoss", "avg_non_ignore": True}, {"type": "DiceLoss"}]},
         "auxiliary_head": {"loss_decode": {"type": "CrossEntropyLoss", "class_weight": [2.0]}, "dilations": (1, 2)},
     }
     weighted = with_class_weights(model, [0.5, 1.5])
     assert weighted == {
-        "decode_head": {"loss_decode": [{"type": "CrossEntropyLoss", "class_weight": [0.5, 1.5]}, {"type": "DiceLoss"}]},
+        "decode_head": {
+            "loss_decode": [
+                {"type": "CrossEntropyLoss", "class_weight": [0.5, 1.5], "avg_non_ignore": False},
+                {"type": "DiceLoss"},
+            ]
+        },
         "auxiliary_head": {"loss_decode": {"type": "CrossEntropyLoss", "class_weight": [2.0]}, "dilations": (1, 2)},
     }
     assert "class_weight" not in str(model["decode_head"])

@@ -82,11 +82,14 @@ def read_config(path: Path) -> Any:
 
 
 def with_class_weights(model: Any, weights: Sequence[float]) -> Any:
-    """A copy of a config's model in which each ``CrossEntropyLoss`` without weights of its own has these."""
+    """A copy of a config's model in which each ``CrossEntropyLoss`` without weights of its own has these.
+
+    With weights mmsegmentation 1.4 averages over the pixels that are not ignored, and ``avg_non_ignore`` is a fault of it.
+    """
     if isinstance(model, dict):
         copy = type(model)({name: with_class_weights(value, weights) for name, value in model.items()})
         if copy.get("type") == "CrossEntropyLoss" and copy.get("class_weight") is None:
-            copy["class_weight"] = list(weights)
+            copy.update(class_weight=list(weights), avg_non_ignore=False)
         return copy
     return [with_class_weights(value, weights) for value in model] if isinstance(model, list) else model
 
@@ -239,7 +242,9 @@ def train_mmseg(
             segmenter.load_state_dict(load_segmenter(start).segmenter.state_dict())
         except RuntimeError as error:
             raise ModelFileError(f"{start}: not the network of {settings.mmseg_config}; train both alike. {error}") from None
-    model = with_class_weights(config.model, class_weights(frames.class_counts, settings.class_weight_power).tolist())
+    model = config.model
+    if settings.class_weight_power:
+        model = with_class_weights(model, class_weights(frames.class_counts, settings.class_weight_power).tolist())
     model.data_preprocessor.update(size=settings.crop, size_divisor=None)
     views = Views(frames, settings.augmentation, settings.crop, settings.schedule.batch_size, seed, settings.rare_classes)
     resume = resume_folder(
