@@ -24,9 +24,7 @@ from synth2real.frames import write_text
 PACKAGE = "synth2real"
 PICTURE = Path("docs/pipeline.md")
 _SCRIPT = r"(?:stages|studies/\w+)/\w+\.py"
-_ROWS: Mapping[
-    str, list[Any]
-] = {  # lists of params.yaml as the picture takes them: with all that is off by default
+_ROWS: Mapping[str, list[Any]] = {
     "seeds": [1],
     "translator.semantic": ["translator"],
     "synthesizer": ["synthesized"],
@@ -38,6 +36,7 @@ _ROWS: Mapping[
     "ladder": ["source_only", "target_bn", "fda", "synthesized", "adapted", "online", "round-1", "oracle"],
     "export": ["round-1"],
 }
+"""Lists of params.yaml as the picture takes them: with all that is off by default."""
 
 
 def _imported_modules(source: str) -> Iterator[str]:

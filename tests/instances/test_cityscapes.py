@@ -24,6 +24,7 @@ def official() -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from cityscapesscripts.evaluation import evalInstanceLevelSemanticLabeling as program  # noqa: N813
+    assert isinstance(program, ModuleType)
     return program
 
 

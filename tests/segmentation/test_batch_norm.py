@@ -51,6 +51,7 @@ def test_statistics_are_those_of_the_images_batch_by_batch(
     root = make_frames("target", 5, size=(40, 90))
     reestimate_batch_norm(root, model, tmp_path / "new.ckpt", TWO, hardware)
     frames, segmenter = read_frames(root), load_segmenter(model).segmenter
+    assert isinstance(segmenter, Segmenter)
     batches = [batch_statistics(segmenter, frames, indices) for indices in ([0, 1, 2], [3, 4])]
     loaded = load_segmenter(tmp_path / "new.ckpt")
     layers = batch_norm_layers(loaded.segmenter)

@@ -65,6 +65,11 @@ needs_mmseg = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def _in_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def mmseg_settings(settings: SegmentationSettings, tmp_path: Path) -> SegmentationSettings:
     """A narrow U-Net for a few steps."""

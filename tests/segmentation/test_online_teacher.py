@@ -219,15 +219,15 @@ def test_the_loss_and_the_teacher_are_those_of_the_paper(
     torch.testing.assert_close(logged["loss_mixed"], target.detach())
     torch.testing.assert_close(logged["confident"], q.mean())
     for (name, expected), found, averaged in zip(
-        student.named_parameters(), training.segmenter.parameters(), training.averaged.parameters(), strict=True
+        student.named_parameters(), training.segmenter.parameters(), training.result.parameters(), strict=True
     ):
         assert expected.grad is not None
         after = expected.detach() - 0.1 * expected.grad
         torch.testing.assert_close(found.detach(), after, msg=name, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(averaged, 0.1 * expected.detach() + 0.9 * after, msg=name, rtol=1e-4, atol=1e-5)
-    for kept, current in zip(training.averaged.buffers(), training.segmenter.buffers(), strict=True):
+    for kept, current in zip(training.result.buffers(), training.segmenter.buffers(), strict=True):
         assert torch.equal(kept, current)
-    assert not training.averaged.training
+    assert not training.result.training
 
 
 # --- Training --------------------------------------------------------------------------------------------------------
@@ -388,6 +388,8 @@ def test_faults_name_their_remedy(
     all_rows = replace(online, ignored_rows=(16, 16))
     with pytest.raises(TrainingError, match=r"ignored_rows \[16, 16\] leave nothing of the 32 rows"):
         train_online_teacher(source, source, source, out, curves, settings, all_rows, hardware, seed=1)
+    with pytest.raises(TrainingError, match=r"segmentation\.backend is mmseg"):
+        train_online_teacher(source, source, source, out, curves, replace(settings, backend="mmseg"), online, hardware, seed=1)
     val_only = make_frames("val", 2, split="val")
     with pytest.raises(FrameError, match="no frame of split train"):
         train_online_teacher(source, source, val_only, out, curves, settings, online, hardware, seed=1)

@@ -74,6 +74,7 @@ def test_with_flipping_the_mirror_image_gives_the_mirrored_prediction(model: Pat
 
 def test_probabilities_of_scales_and_mirror_images_are_averaged(model: Path, hardware: HardwareSettings) -> None:
     image, segmenter = random_image(50, 70), load_segmenter(model).segmenter
+    assert isinstance(segmenter, Segmenter)
     total = torch.zeros(19, 50, 70)
     for size in ((24, 48), (32, 64), (42, 83)):  # 1.3 * (32, 64) is no whole number, nor divided by the stride
         mirrored = probabilities(segmenter, image[:, ::-1], size).flip(3)

@@ -36,15 +36,14 @@ def cluster_shapes(shapes: Float64[np.ndarray, "boxes 2"], count: int) -> Float6
     """k-means of box shapes under ``1 - IoU``.
 
     Args:
-        shapes: Width and height of boxes, at least one.
-        count: How many means; they start at evenly spread quantiles, by area and then width, so equal shapes give equal means.
+        shapes: Width and height of boxes, at least one. The means start at shapes evenly spread over their order.
+        count: How many means.
     """
-    ranked = shapes[np.lexsort((shapes[:, 0], np.prod(shapes, axis=1)))]
-    means = ranked[((np.arange(count) + 0.5) / count * len(ranked)).astype(int)]
+    means: Float64[np.ndarray, "count 2"] = shapes[((np.arange(count) + 0.5) / count * len(shapes)).astype(int)]
     for _ in range(_TURNS):
-        nearest = shape_overlaps(ranked, means).argmax(axis=1)
+        nearest = shape_overlaps(shapes, means).argmax(axis=1)
         sizes = np.bincount(nearest, minlength=count)
-        sums = np.stack([np.bincount(nearest, weights=side, minlength=count) for side in ranked.T], axis=1)
+        sums = np.stack([np.bincount(nearest, weights=side, minlength=count) for side in shapes.T], axis=1)
         moved = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], means)
         if np.array_equal(moved, means):
             break
@@ -60,7 +59,7 @@ def fit_anchors(shapes: Float64[np.ndarray, "boxes 2"], levels: int, ratios: int
         levels: How many sizes.
         ratios: How many ratios.
     """
-    sides, slimness = np.sqrt(np.prod(shapes, axis=1)), np.sqrt(shapes[:, 1] / shapes[:, 0])
+    sides, slimness = np.sort(np.sqrt(np.prod(shapes, axis=1))), np.sort(np.sqrt(shapes[:, 1] / shapes[:, 0]))
     sizes = cluster_shapes(np.stack((sides, sides), axis=1), levels)[:, 0]
     unit = cluster_shapes(np.stack((1 / slimness, slimness), axis=1), ratios)
     return (

@@ -108,7 +108,7 @@ def _average_precision(frames: Sequence[Matches], overlap: float) -> float:
     for scores, overlaps, is_sought, forgiven in frames:
         is_match = overlaps > overlap  # from one half on, a detection matches one instance at most
         finds = is_match[:, is_sought]
-        is_found = finds.any(axis=0)
+        is_found: Bool[np.ndarray, " sought"] = np.logical_or.reduce(finds, axis=0)
         order = np.argsort(-scores, kind="stable")
         best = order[finds[order][:, is_found].argmax(axis=0)] if is_found.any() else order[:0]
         missed += len(is_found) - len(best)

@@ -52,12 +52,13 @@ def instances_of(instance_ids: Shaped[np.ndarray, "height width"], min_area: int
     areas[:INSTANCE_FACTOR] = 0
     ids = np.flatnonzero(areas >= min_area)
     ids = ids[_CATEGORY_OF_LABEL_ID[ids // INSTANCE_FACTOR] > 0]
-    masks = instance_ids == ids.astype(instance_ids.dtype)[:, None, None]
+    masks: Bool[np.ndarray, "instances height width"] = instance_ids == ids.astype(instance_ids.dtype)[:, None, None]
     return Instances(_CATEGORY_OF_LABEL_ID[ids // INSTANCE_FACTOR], _boxes(masks), masks)
 
 
 def _boxes(masks: Bool[np.ndarray, "instances height width"]) -> Float32[np.ndarray, "instances 4"]:
-    rows, columns = masks.any(2), masks.any(1)
+    rows: Bool[np.ndarray, "instances height"] = np.logical_or.reduce(masks, axis=2)
+    columns: Bool[np.ndarray, "instances width"] = np.logical_or.reduce(masks, axis=1)
     height, width = masks.shape[1:]
     edges = (columns.argmax(1), rows.argmax(1), width - columns[:, ::-1].argmax(1), height - rows[:, ::-1].argmax(1))
     return np.stack(edges, 1).astype(np.float32)
@@ -80,9 +81,9 @@ def paste(view: View, other: View, min_area: int) -> View:
         other: Whose instances are pasted at their places; of the same size.
         min_area: Instances of which fewer pixels are left are background, as in :func:`instances_of`.
     """
-    cover = other.instances.masks.any(0)
+    cover: Bool[np.ndarray, "height width"] = np.logical_or.reduce(other.instances.masks, axis=0)
     masks = np.concatenate((view.instances.masks & ~cover, other.instances.masks))
-    is_left = masks.sum((1, 2)) >= min_area
+    is_left: Bool[np.ndarray, " instances"] = masks.sum((1, 2)) >= min_area
     labels = np.concatenate((view.instances.labels, other.instances.labels))
     instances = Instances(labels[is_left], _boxes(masks[is_left]), masks[is_left])
     return View(np.where(cover[..., None], other.image, view.image), instances)

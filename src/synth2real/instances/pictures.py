@@ -51,8 +51,8 @@ def draw_detections(
 def _draw(image: UInt8[np.ndarray, "height width 3"], shapes: Sequence[_Shape]) -> UInt8[np.ndarray, "_ _ 3"]:
     drawn = image.copy()
     for shape in shapes:
-        colour = np.array(VEIS_LABELS[shape.category_id - 1].colour)
-        drawn[shape.mask] = ((1 - _MASK_SHARE) * image[shape.mask] + _MASK_SHARE * colour).astype(np.uint8)
+        shade = _MASK_SHARE * np.array(VEIS_LABELS[shape.category_id - 1].colour)
+        drawn[shape.mask] = ((1 - _MASK_SHARE) * image[shape.mask] + shade).astype(np.uint8)
     factor = max(1, -(-_HEIGHT // len(image)))
     drawn = cv2.resize(drawn, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
     for shape in shapes:
