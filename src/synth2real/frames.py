@@ -82,6 +82,15 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
+def to_csv(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table as CSV with a header line; None becomes an empty field."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
 _IMAGE_PNG: Final = (
     *(cv2.IMWRITE_PNG_COMPRESSION, 1),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
@@ -157,11 +166,7 @@ def write_frames(root: Path, frames: Iterable[Frame]) -> None:
         if not row.frame_id or "/" in row.frame_id or "\\" in row.frame_id:
             raise FrameError(f"{root}: frame id {row.frame_id!r} must be a plain file name without path separators.")
         seen.add(row.frame_id)
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows(rows)
-    write_text(root / FRAMES_FILE, buffer.getvalue())
+    write_text(root / FRAMES_FILE, to_csv(_COLUMNS, rows))
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------

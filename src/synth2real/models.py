@@ -28,8 +28,8 @@ def inference_device(hardware: HardwareSettings) -> torch.device:
     """
     if hardware.accelerator in ("auto", "gpu"):
         take_gpus(hardware.devices, torch.cuda.device_count())
-    if hardware.accelerator in ("auto", "gpu") and torch.cuda.is_available():
-        return torch.device("cuda")
+        if torch.cuda.is_available():
+            return torch.device("cuda")
     if hardware.accelerator in ("auto", "mps") and torch.backends.mps.is_available():
         return torch.device("mps")
     if hardware.accelerator in ("gpu", "mps"):

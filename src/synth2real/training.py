@@ -8,8 +8,6 @@ The same parameters, code and data give the same bits, also when a training was 
   atomic step.
 """
 
-import csv
-import io
 import logging
 import shutil
 import warnings
@@ -28,7 +26,7 @@ from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTh
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from synth2real import tracking
-from synth2real.frames import write_text
+from synth2real.frames import to_csv, write_text
 from synth2real.hardware import HardwareSettings
 from synth2real.models import inference_device
 from synth2real.sampling import seed_of
@@ -199,11 +197,8 @@ class _Tracking(Callback):
 
 def write_curves(path: Path, rows: Sequence[Mapping[str, int | float]]) -> None:
     """Writes one row per epoch: ``step`` and the mean of each logged value, with six significant digits."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
-    write_text(path, buffer.getvalue())
+    names = list(rows[0])
+    write_text(path, to_csv(names, ([f"{row[name]:.6g}" for name in names] for row in rows)))
 
 
 class _Resume(Checkpoint):

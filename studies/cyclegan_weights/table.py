@@ -1,13 +1,11 @@
 """Puts the scores of all variants into one table."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from synth2real.frames import FrameError, write_text
+from synth2real.frames import FrameError, to_csv, write_text
 from synth2real.params import run
 
 
@@ -37,11 +35,7 @@ def main(scores: Path, out: Path) -> None:
     if len({json.dumps(one["protocol"]) for one in found.values()}) != 1:
         raise FrameError(f"{scores}: expected scores of one protocol; run `dvc repro studies/cyclegan_weights/dvc.yaml`.")
     rows = table_of(found)
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(out, buffer.getvalue())
+    write_text(out, to_csv(rows[0], (row.values() for row in rows)))
 
 
 if __name__ == "__main__":

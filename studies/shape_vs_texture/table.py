@@ -1,13 +1,11 @@
 """Puts the scores of all classifiers into one table, beside the published ones."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from synth2real.frames import FrameError, write_text
+from synth2real.frames import FrameError, to_csv, write_text
 from synth2real.params import run
 
 PUBLISHED = {
@@ -58,11 +56,7 @@ def main(scores: Path, out: Path) -> None:
     rows = table_of(json.loads(path.read_text(encoding="utf-8")) for path in sorted(scores.glob("*.json")))
     if not rows:
         raise FrameError(f"{scores}: no scores; run `dvc repro studies/shape_vs_texture/dvc.yaml`.")
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(out, buffer.getvalue())
+    write_text(out, to_csv(rows[0], (row.values() for row in rows)))
 
 
 if __name__ == "__main__":

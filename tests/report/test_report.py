@@ -28,7 +28,7 @@ from synth2real.report.counts import confusions_to_csv, read_counts
 from synth2real.report.page import ReportFiles, ReportSettings, ReportSources, write_report
 from synth2real.report.pictures import choose, colour_map, curves, photo, sheet
 from synth2real.report.provenance import StageTime, read_provenance
-from synth2real.report.tables import ReportError, ladder_position, read_comparable, read_table, to_csv
+from synth2real.report.tables import ReportError, ladder_position, read_comparable, read_table, summary_csv
 
 _SIZE = (24, 40)
 _MODELS = ("source_only", "adapted", "round-2", "round-10", "oracle")
@@ -459,5 +459,5 @@ def test_settings_have_ranges(values: dict[str, int]) -> None:
 
 
 def test_the_csv_is_empty_where_there_is_no_score(sources: ReportSources) -> None:
-    line = to_csv(read_table(sources.evaluations, sources.comparison)).splitlines()[1]
+    line = summary_csv(read_table(sources.evaluations, sources.comparison)).splitlines()[1]
     assert re.fullmatch(r"majority,no,0,[\d.]+" + "," * 24, line)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from synth2real.adversarial import SampleSettings
 from synth2real.frames import Frame, write_frames, write_image, write_instances, write_label
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import PALETTE
@@ -15,7 +16,6 @@ from synth2real.synthesis.generators import SynthesisGeneratorSettings
 from synth2real.synthesis.losses import SynthesisLossSettings
 from synth2real.synthesis.train import CoarseToFineSettings, SynthesisOptimizerSettings, SynthesisSettings
 from synth2real.training import Schedule
-from synth2real.translation.cyclegan import SampleSettings
 
 SIZE = (32, 64)
 

@@ -18,6 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from synth2real.adversarial import SampleSettings
 from synth2real.frames import Frame, FrameError, read_frames, read_image, resize_image, write_frames, write_image
 from synth2real.hardware import HardwareSettings
 from synth2real.models import ModelFileError
@@ -26,7 +27,6 @@ from synth2real.translation import translate
 from synth2real.translation.cyclegan import (
     CycleGAN,
     OptimizerSettings,
-    SampleSettings,
     SourceSegmenter,
     TranslationSettings,
     train_translator,
@@ -315,7 +315,7 @@ def test_a_loss_that_is_no_number_stops_with_step_files_and_state(sets: tuple[Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CycleGAN, "generator_losses", broken)
         message = (
-            r"cycle_source is nan at step 6, .*source_\d.png and .*target_\d.png.*last good state is .*last.ckpt.*learning_rate"
+            r"cycle_source is nan at step 6, .*source_\d.png, .*target_\d.png.*last good state is .*last.ckpt.*learning_rate"
         )
         with pytest.raises(TrainingError, match=message) as caught:
             _train(sets, TINY)

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synth2real.adversarial import learning_rate_factor
 from synth2real.frames import Frame, FrameError, FrameSet, read_frames, resize_image, write_frames, write_image, write_label
-from synth2real.translation.cyclegan import learning_rate_factor
 from synth2real.translation.data import CropSettings, UnpairedCrops, evenly_spread, to_image, to_tensor
 from synth2real.translation.image_pool import ImagePool
 from synth2real.translation.losses import (

@@ -6,7 +6,6 @@ benchmark, see :mod:`synth2real.instances.cityscapes`.
 """
 
 import contextlib
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from rich.progress import track
 from torchvision.models.detection import MaskRCNN
 
 from synth2real.detections import Detection, encode_masks
-from synth2real.frames import Frame, FrameError, FrameSet
+from synth2real.frames import Frame, FrameError, FrameSet, to_csv
 from synth2real.hardware import HardwareSettings
 from synth2real.instances.cityscapes import cityscapes_average_precision
 from synth2real.instances.data import Instances, instances_of
@@ -152,12 +151,13 @@ def _mean(precision: Float[np.ndarray, "..."]) -> float | None:
 def curves_table(precision: Float[np.ndarray, "101 classes"]) -> str:
     """Precision-recall curves as CSV, in %: a row for each recall, the mean of the classes, then each class that is annotated."""
     present = np.flatnonzero(precision[0] > -1)
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["recall", "precision", *(VEIS_LABELS[index].name for index in present)])
-    for recall, values in enumerate(100 * precision[:, present]):
-        writer.writerow([recall, *(round(float(value), 2) for value in (values.mean() if len(values) else 0.0, *values))])
-    return buffer.getvalue()
+    return to_csv(
+        ("recall", "precision", *(VEIS_LABELS[index].name for index in present)),
+        (
+            (recall, *(round(float(value), 2) for value in (values.mean() if len(values) else 0.0, *values)))
+            for recall, values in enumerate(100 * precision[:, present])
+        ),
+    )
 
 
 class DetectorEvaluation(NamedTuple):

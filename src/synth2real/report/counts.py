@@ -1,7 +1,5 @@
 """What the kept counts of pixels tell beside the scores: confusion of classes, and each frame's score."""
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -11,6 +9,7 @@ from jaxtyping import Float64
 
 from synth2real.confusion import confusion_matrix, ious, mean_of_present, ratio
 from synth2real.evaluation.counts import read_pixel_counts
+from synth2real.frames import to_csv
 from synth2real.label_space import LABEL_SPACES, LabelSpace
 from synth2real.report.tables import ReportError, Row, Table
 
@@ -68,12 +67,11 @@ def confusions_to_csv(counted: list[tuple[Row, Counted]], space: LabelSpace) -> 
 
     Columns: model, fused (yes or no), annotated, predicted, share (in %, of the annotated class's pixels).
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("model", "fused", "annotated", "predicted", "share"))
     predicted = (*space.class_names, OUTSIDE)
-    for row, item in counted:
-        for annotated, column in np.argwhere(item.confusion >= SMALLEST_SHARE):
-            share = round(float(item.confusion[annotated, column]), 1)
-            writer.writerow((row.model, "yes" if row.is_fused else "no", space.class_names[annotated], predicted[column], share))
-    return buffer.getvalue()
+    rows = (
+        (row.model, "yes" if row.is_fused else "no", space.class_names[true], predicted[found], round(float(share), 1))
+        for row, item in counted
+        for (true, found), share in np.ndenumerate(item.confusion)
+        if share >= SMALLEST_SHARE
+    )
+    return to_csv(("model", "fused", "annotated", "predicted", "share"), rows)

@@ -25,7 +25,7 @@ from synth2real.report.tables import (
     read_json,
     read_table,
     runs,
-    to_csv,
+    summary_csv,
 )
 from synth2real.report.template import PAGE
 
@@ -83,7 +83,7 @@ class ReportFiles:
     """What is written."""
 
     summary: Path
-    """CSV file; see :func:`synth2real.report.tables.to_csv`."""
+    """CSV file; see :func:`synth2real.report.tables.summary_csv`."""
     confusion: Path
     """CSV file; see :func:`synth2real.report.counts.confusions_to_csv`."""
     frames: Path
@@ -133,7 +133,7 @@ def write_report(
         params=params,
         provenance=read_provenance(times) if settings.provenance else None,
     )
-    write_text(out.summary, to_csv(table))
+    write_text(out.summary, summary_csv(table))
     write_text(out.confusion, confusions_to_csv(counted, space))
     for frame in (frame for members in frames.values() for frame in members):
         write_bytes(out.frames / f"{frame.name}.jpg", frame.as_sheet(space, settings.height))

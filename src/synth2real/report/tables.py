@@ -1,7 +1,5 @@
 """The evaluations of all models as one table: the ladder from source-only to self-training."""
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from synth2real.frames import to_csv
 from synth2real.label_space import LABEL_SPACES
 
 MAJORITY = "majority"
@@ -206,23 +205,21 @@ def _gain(step: str, over: str, is_fused: bool, gain: Mapping[str, Any]) -> Gain
     return Gain(step, over, is_fused, gain["miou"], gain["miou_sd"], (low, high), gain["classes_gained"], gain["classes_lost"])
 
 
-def to_csv(table: Table) -> str:
+def summary_csv(table: Table) -> str:
     """The table as CSV, in %; empty where None.
 
     Columns: model, fused (yes or no), the number of seeds, miou as their mean with its standard deviation over them and its
     interval's bounds miou_low and miou_high, classes_present, pixel_accuracy, and the IoU of each class.
     """
     classes = LABEL_SPACES[table.label_space].class_names
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ("model", "fused", "seeds", "miou", "miou_sd", "miou_low", "miou_high", "classes_present", "pixel_accuracy", *classes)
-    )
-    for row in table.rows:
+    columns = ("model", "fused", "seeds", "miou", "miou_sd", "miou_low", "miou_high", "classes_present", "pixel_accuracy")
+
+    def line(row: Row) -> tuple[object, ...]:
         interval = row.miou_interval or (None, None)
         scores = (len(row.miou_seeds), row.miou, row.miou_sd, *interval, row.classes_present, row.pixel_accuracy)
-        writer.writerow((row.model, "yes" if row.is_fused else "no", *scores, *(row.iou.get(name) for name in classes)))
-    return buffer.getvalue()
+        return (row.model, "yes" if row.is_fused else "no", *scores, *(row.iou.get(name) for name in classes))
+
+    return to_csv((*columns, *classes), map(line, table.rows))
 
 
 def best_per_class(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, float | None]:

@@ -32,7 +32,8 @@ def instances_from_labels(label_ids: UInt8[np.ndarray, "height width"]) -> UInt1
         label_ids: Cityscapes' ids.
 
     Returns:
-        ``label_id * 1000 + n`` for things, from n = 0 by class; ``label_id`` for stuff and specks.
+        ``label_id * 1000 + n`` for things, from n = 0 by class; ``label_id`` for stuff, specks, and what is beyond the thousand
+        instances of a class that such ids can tell apart.
     """
     instance_ids = label_ids.astype(np.uint16)
     present = np.bincount(label_ids.ravel(), minlength=NUM_LABEL_IDS)
@@ -48,9 +49,10 @@ def instances_from_labels(label_ids: UInt8[np.ndarray, "height width"]) -> UInt1
             window = (slice(top, top + height), slice(left, left + width))
             mask = regions[window] == region
             for first, last in _columns(mask, MOST_WIDTH_TO_HEIGHT[label.label_id]):
-                part = mask[:, first:last]
-                instance_ids[window][:, first:last][part] = label.label_id * INSTANCE_FACTOR + number
-                number = min(number + 1, INSTANCE_FACTOR - 1)
+                if number < INSTANCE_FACTOR:
+                    part = mask[:, first:last]
+                    instance_ids[window][:, first:last][part] = label.label_id * INSTANCE_FACTOR + number
+                    number += 1
     return instance_ids
 
 

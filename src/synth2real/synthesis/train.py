@@ -4,22 +4,19 @@ Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks"
 Synthesis and Semantic Manipulation with Conditional GANs", CVPR 2018.
 """
 
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.optim import Adam
-from torch.optim.lr_scheduler import LambdaLR
 
 from synth2real import tracking
+from synth2real.adversarial import AdversarialModule, SampleSettings, fit_adversarial
 from synth2real.frames import FrameSet, read_frames, write_image
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import PALETTE
@@ -38,8 +35,7 @@ from synth2real.synthesis.generators import (
 )
 from synth2real.synthesis.losses import SynthesisLossSettings, feature_matching_loss
 from synth2real.synthesis.perceptual import Perceptual
-from synth2real.training import Schedule, TrainingError, fit
-from synth2real.translation.cyclegan import LossNotFiniteError, SampleSettings, learning_rate_factor
+from synth2real.training import Schedule
 from synth2real.translation.data import evenly_spread, to_image, to_tensor
 from synth2real.translation.generators import initialise
 from synth2real.translation.losses import discriminator_loss, generator_loss, gradient_penalty
@@ -146,23 +142,20 @@ class SynthesisSettings:
         return self.coarse_to_fine.phase(step / self.schedule.steps)
 
 
-class Synthesis(pl.LightningModule):
+class Synthesis(AdversarialModule):
     """The generator, its discriminators, and one step of their training."""
 
-    def __init__(self, settings: SynthesisSettings, after_step: Callable[[int], None] | None = None) -> None:
+    def __init__(self, settings: SynthesisSettings) -> None:
         """Builds the networks with random weights from PyTorch's global generator.
 
         Args:
             settings: Networks, losses, schedule.
-            after_step: Called with the number of steps done so far, after each.
 
         Raises:
             ModelFileError: If the perceptual loss has a weight and its network's file is missing or damaged.
         """
-        super().__init__()
-        self.automatic_optimization = False
+        super().__init__(settings.schedule)
         self.settings = settings
-        self.after_step = after_step
         planes = LABEL_CHANNELS + settings.boundaries
         self.generator = SynthesisGenerator(settings.generator, planes + settings.features.channels)
         self.encoder = FeatureEncoder(settings.features) if settings.features.channels else None
@@ -246,7 +239,7 @@ class Synthesis(pl.LightningModule):
             LossNotFiniteError: Before a loss that is not finite reaches any weight.
         """
         of_generator, of_discriminator = cast(list[LightningOptimizer], self.optimizers())
-        step = self.current_epoch * self.settings.schedule.steps_per_epoch + batch_idx
+        step = self.step_number(batch_idx)
         phase = self.settings.phase(step)
         if phase == "coarse":
             batch = halved(batch)
@@ -258,55 +251,31 @@ class Synthesis(pl.LightningModule):
             self.discriminator.requires_grad_(False)
             painted = self.paint(batch, planes, phase)
             losses = self.generator_losses(planes, batch.image, painted)
-            self._descend(of_generator, losses, self.objective(losses), step)
+            self.descend(of_generator, losses, self.objective(losses), step)
             self.discriminator.requires_grad_(True)
         else:
             with torch.no_grad():
                 painted = self.paint(batch, planes, phase)
 
         against, balance = self.discriminator_losses(planes, batch.image, painted.detach())
-        self._descend(of_discriminator, against, torch.stack(list(against.values())).sum(), step)
-
-        for scheduler in cast(list[LambdaLR], self.lr_schedulers()):
-            scheduler.step()
-        values = {name: value.detach() for name, value in {**losses, **against, **balance}.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.image))
-
-    def _descend(self, optimizer: LightningOptimizer, losses: Mapping[str, Tensor], objective: Tensor, step: int) -> None:
-        for name, loss in losses.items():
-            if not torch.isfinite(loss):
-                raise LossNotFiniteError(name, loss.item(), step)
-        optimizer.zero_grad()
-        self.manual_backward(objective)
-        optimizer.step()
+        self.descend(of_discriminator, against, torch.stack(list(against.values())).sum(), step)
+        self.end_step({**losses, **against, **balance}, len(batch.image))
 
     def on_fit_start(self) -> None:
         """Moves what the module does not own to its device."""
         for network in self.perceptual:
             network.to(self.device)
 
-    def on_train_batch_end(self, outputs: Any, batch: Pair, batch_idx: int) -> None:
-        """Tells ``after_step``."""
-        if self.after_step is not None and self.trainer.is_global_zero:
-            self.after_step(self.current_epoch * self.settings.schedule.steps_per_epoch + batch_idx + 1)
-
     def configure_optimizers(self) -> Any:
         """Adam for the generator (and what feeds it) and for the discriminators."""
-        settings, schedule = self.settings.optimizer, self.settings.schedule
-        painting = [module for module in (self.generator, self.encoder, self.coarse_image) if module is not None]
-        optimizers = [
-            Adam(
-                [parameter for network in networks for parameter in network.parameters()],
-                lr=settings.rate(schedule.batch_size),
-                betas=(settings.beta1, 0.999),
-            )
-            for networks in (painting, [self.discriminator])
-        ]
-
-        def factor(step: int) -> float:
-            return learning_rate_factor(step, schedule.steps, settings.constant_share)
-
-        return optimizers, [LambdaLR(optimizer, factor) for optimizer in optimizers]
+        chosen = self.settings.optimizer
+        return self.adam(
+            [module for module in (self.generator, self.encoder, self.coarse_image) if module is not None],
+            [self.discriminator],
+            learning_rate=chosen.rate(self.schedule.batch_size),
+            beta1=chosen.beta1,
+            constant_share=chosen.constant_share,
+        )
 
 
 def halved(batch: Pair) -> Pair:
@@ -388,37 +357,22 @@ def train_synthesizer(
     weights = [settings.loss.vgg19_weights] if settings.loss.vgg19_weights else []
     resume = resume_folder("synthesizer", settings, [images, annotations, *weights])
 
-    def show(step: int) -> None:
-        if step % settings.samples.every == 0 or step == settings.schedule.steps:
-            path = samples / f"step_{step:06}.jpg"
-            write_samples(path, module, draw, shown, step)
-            (resume / "samples").mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, resume / "samples" / path.name)
-            tracking.log_picture(path)
-
     torch.manual_seed(settings.seed)
-    module = Synthesis(settings, show)
-    if (resume / "samples").is_dir():
-        shutil.copytree(resume / "samples", samples, dirs_exist_ok=True)
-    try:
-        fit(
-            module,
-            draw,
-            schedule=settings.schedule,
-            seed=settings.seed,
-            hardware=hardware,
-            curves=curves,
-            resume=resume,
-            settings={"synthesis": settings},
-        )
-    except LossNotFiniteError as error:
-        size = settings.schedule.batch_size
-        batch = [draw.frame(index) for index in range(error.step * size, (error.step + 1) * size)]
-        last = resume / "last.ckpt"
-        raise TrainingError(
-            f"{error}, with the batch {', '.join(str(images / frame.frame_id) for frame in batch)}. The last good state is "
-            f"{last if last.is_file() else 'the start'}. Look at these frames; lower synthesis.optimizer.learning_rate."
-        ) from error
+    module = Synthesis(settings)
+    fit_adversarial(
+        module,
+        draw,
+        name="synthesis",
+        settings=settings,
+        seed=settings.seed,
+        hardware=hardware,
+        curves=curves,
+        resume=resume,
+        sheets=settings.samples,
+        samples=samples,
+        write_sheet=lambda path, step: write_samples(path, module, draw, shown, step),
+        files=lambda index: [frames.image_path(draw.frame(index))],
+    )
     save_synthesizer(model, Synthesizer(module.generator, settings.boundaries, _clusters(module, draw)))
     tracking.log_model(model)
     return module

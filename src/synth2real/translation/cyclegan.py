@@ -3,27 +3,24 @@
 Zhu, Park, Isola, Efros, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", ICCV 2017.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.optim import Adam
-from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from synth2real import tracking
+from synth2real.adversarial import AdversarialModule, SampleSettings, fit_adversarial
 from synth2real.frames import read_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.resuming import resume_folder
-from synth2real.training import Schedule, TrainingError, fit
+from synth2real.training import Schedule, TrainingError
 from synth2real.translation.data import Crops, CropSettings, UnpairedCrops, evenly_spread
 from synth2real.translation.discriminators import DiscriminatorSettings, MultiscaleDiscriminator
 from synth2real.translation.generators import Generator, Generators, GeneratorSettings, save_generators
@@ -83,21 +80,6 @@ class OptimizerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SampleSettings:
-    """The section ``translation.samples`` of params.yaml: picture sheets of fixed frames, to see a training."""
-
-    every: int
-    """Steps from one sheet to the next; the last step has one too."""
-    frames: int
-    """Frames of each set, evenly spread."""
-
-    def __post_init__(self) -> None:
-        for name in ("every", "frames"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TranslationSettings:
     """The section ``translation`` of params.yaml."""
 
@@ -128,18 +110,6 @@ class TranslationSettings:
             )
 
 
-def learning_rate_factor(step: int, steps: int, constant_share: float) -> float:
-    """What the learning rate is multiplied by at a step: 1, then linearly down to 0 at the step after the last.
-
-    Args:
-        step: From 0.
-        steps: Of the whole training.
-        constant_share: Share of the steps at factor 1.
-    """
-    constant = round(constant_share * steps)
-    return 1.0 if step < constant else (steps - step) / max(steps - constant, 1)
-
-
 class Cycle(NamedTuple):
     """Both directions' images for one batch, each with values in [-1, 1] and of its real image's shape."""
 
@@ -154,49 +124,32 @@ class Cycle(NamedTuple):
     identity_target: Float[Tensor, "batch 3 height width"] | None
 
 
-class LossNotFiniteError(TrainingError):
-    """A loss is infinite or no number."""
-
-    def __init__(self, name: str, value: float, step: int) -> None:
-        super().__init__(f"{name} is {value} at step {step}")
-        self.step = step
-
-
-class CycleGAN(pl.LightningModule):
+class CycleGAN(AdversarialModule):
     """Both generators, both discriminators, and one step of their training.
 
     Direction is named by where it leads: ``to_target`` gives source content the target's look. Instance norm works on each image
     alone, so images that go through the same network share one pass.
     """
 
-    def __init__(
-        self,
-        settings: TranslationSettings,
-        *,
-        segmenter: SourceSegmenter | None = None,
-        after_step: Callable[[int], None] | None = None,
-    ) -> None:
+    def __init__(self, settings: TranslationSettings, *, segmenter: SourceSegmenter | None = None) -> None:
         """Builds the networks with random weights from PyTorch's global generator.
 
         Args:
             settings: Networks, losses, schedule.
             segmenter: For the semantic consistency loss.
-            after_step: Called with the number of steps done so far, after each.
 
         Raises:
             TrainingError: If the semantic consistency loss has a weight and no segmenter is given, or the other way round.
         """
-        super().__init__()
+        super().__init__(settings.schedule)
         if (settings.loss.semantic > 0) != (segmenter is not None):
             found = "a segmenter is given" if segmenter else "no segmenter is given"
             raise TrainingError(
                 f"translation.loss.semantic is {settings.loss.semantic}, but {found}; it must be above 0 with one and 0 without "
                 "(the preset semantic_consistency sets both)."
             )
-        self.automatic_optimization = False
         self.settings = settings
         self.segmenter = segmenter
-        self.after_step = after_step
         self.to_target = Generator(settings.generator)
         self.to_source = Generator(settings.generator)
         self.of_source = MultiscaleDiscriminator(settings.discriminator)
@@ -300,14 +253,15 @@ class CycleGAN(pl.LightningModule):
             LossNotFiniteError: Before a loss that is not finite reaches any weight.
         """
         of_generators, of_discriminators = cast(list[LightningOptimizer], self.optimizers())
-        step = self.current_epoch * self.settings.schedule.steps_per_epoch + batch_idx
+        norm = self.settings.optimizer.gradient_norm
+        step = self.step_number(batch_idx)
         losses: dict[str, Tensor] = {}
         if step % self.settings.optimizer.discriminator_steps == 0:
             _require_grad(self.discriminators, False)
             cycle = self.cycle(batch, identity=self.settings.loss.identity > 0)
             translated = Crops(cycle.translated_target, cycle.translated_source)
             losses = self.generator_losses(batch, cycle)
-            self._descend(of_generators, losses, self.objective(losses), step)
+            self.descend(of_generators, losses, self.objective(losses), step, norm)
             self._average(step)
             _require_grad(self.discriminators, True)
         else:
@@ -315,23 +269,8 @@ class CycleGAN(pl.LightningModule):
                 translated = Crops(self.to_source(batch.target), self.to_target(batch.source))
 
         against, balance = self.discriminator_losses(batch, translated)
-        self._descend(of_discriminators, against, torch.stack(list(against.values())).sum(), step)
-
-        for scheduler in cast(list[LambdaLR], self.lr_schedulers()):
-            scheduler.step()
-        values = {name: value.detach() for name, value in {**losses, **against, **balance}.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.source))
-
-    def _descend(self, optimizer: LightningOptimizer, losses: Mapping[str, Tensor], objective: Tensor, step: int) -> None:
-        values = torch.stack(list(losses.values())).detach()
-        if not torch.isfinite(values).all():
-            name, value = next((name, loss.item()) for name, loss in losses.items() if not torch.isfinite(loss))
-            raise LossNotFiniteError(name, value, step)
-        optimizer.zero_grad()
-        self.manual_backward(objective)
-        if self.settings.optimizer.gradient_norm is not None:
-            self.clip_gradients(optimizer, self.settings.optimizer.gradient_norm, "norm")  # type: ignore[arg-type]
-        optimizer.step()
+        self.descend(of_discriminators, against, torch.stack(list(against.values())).sum(), step, norm)
+        self.end_step({**losses, **against, **balance}, len(batch.source))
 
     def _average(self, step: int) -> None:
         decay = min(self.settings.optimizer.average, (1 + step) / (10 + step))
@@ -339,28 +278,16 @@ class CycleGAN(pl.LightningModule):
             averaged, current = list(self.averaged.parameters()), [*self.to_target.parameters(), *self.to_source.parameters()]
             get_ema_multi_avg_fn(decay)(averaged, current, None)  # type: ignore[no-untyped-call]
 
-    def on_train_batch_end(self, outputs: Any, batch: Crops, batch_idx: int) -> None:
-        """Tells ``after_step``."""
-        if self.after_step is not None and self.trainer.is_global_zero:
-            self.after_step(self.current_epoch * self.settings.schedule.steps_per_epoch + batch_idx + 1)
-
     def configure_optimizers(self) -> Any:
-        """Adam for both generators and for both discriminators; see :func:`learning_rate_factor`."""
-        settings, steps = self.settings.optimizer, self.settings.schedule.steps
-        optimizers = [
-            Adam(
-                [parameter for network in networks for parameter in network.parameters()],
-                lr=settings.learning_rate,
-                betas=(settings.beta1, 0.999),
-                fused=True,
-            )
-            for networks in (self.generators, self.discriminators)
-        ]
-
-        def factor(step: int) -> float:
-            return learning_rate_factor(step, steps, settings.constant_share)
-
-        return optimizers, [LambdaLR(optimizer, factor) for optimizer in optimizers]
+        """Adam for both generators and for both discriminators."""
+        chosen = self.settings.optimizer
+        return self.adam(
+            self.generators,
+            self.discriminators,
+            learning_rate=chosen.learning_rate,
+            beta1=chosen.beta1,
+            constant_share=chosen.constant_share,
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the image pools with the rest of the state."""
@@ -418,38 +345,29 @@ def train_translator(
     shown = [evenly_spread(one, settings.samples.frames) for one in frames]
     resume = resume_folder("translator", settings, [source, target, *([segmenter.file] if segmenter else [])])
 
-    def show(step: int) -> None:
-        if step % settings.samples.every == 0 or step == settings.schedule.steps:
-            path = samples / f"step_{step:06}.jpg"
-            write_samples(path, shown[0], shown[1], module.result, module.device, size=settings.crop.load_size)
-            (resume / "samples").mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, resume / "samples" / path.name)
-            tracking.log_picture(path)
-
     torch.manual_seed(settings.seed)
-    module = CycleGAN(settings, segmenter=segmenter, after_step=show)
-    if (resume / "samples").is_dir():
-        shutil.copytree(resume / "samples", samples, dirs_exist_ok=True)
-    try:
-        fit(
-            module,
-            draw,
-            schedule=settings.schedule,
-            seed=settings.seed,
-            hardware=hardware,
-            curves=curves,
-            resume=resume,
-            settings={"translation": settings},
-        )
-    except LossNotFiniteError as error:
-        size = settings.schedule.batch_size
-        pairs = [draw.frames(index) for index in range(error.step * size, (error.step + 1) * size)]
-        batch = ", ".join(f"{draw.source.image_path(one)} and {draw.target.image_path(other)}" for one, other in pairs)
-        last = resume / "last.ckpt"
-        raise TrainingError(
-            f"{error}, with the batch {batch}. The last good state is {last if last.is_file() else 'the start'}. Look at these "
-            "images; lower translation.optimizer.learning_rate or set gradient_norm."
-        ) from error
+    module = CycleGAN(settings, segmenter=segmenter)
+
+    def write_sheet(path: Path, step: int) -> None:
+        write_samples(path, shown[0], shown[1], module.result, module.device, size=settings.crop.load_size)
+
+    def files(index: int) -> list[Path]:
+        return [one.image_path(frame) for one, frame in zip((draw.source, draw.target), draw.frames(index), strict=True)]
+
+    fit_adversarial(
+        module,
+        draw,
+        name="translation",
+        settings=settings,
+        seed=settings.seed,
+        hardware=hardware,
+        curves=curves,
+        resume=resume,
+        sheets=settings.samples,
+        samples=samples,
+        write_sheet=write_sheet,
+        files=files,
+    )
     save_generators(model, module.result)
     tracking.log_model(model)
     return module
