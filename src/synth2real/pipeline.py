@@ -33,6 +33,9 @@ _ROWS: Mapping[str, list[Any]] = {
     "target_bn": ["target_bn"],
     "online": ["online"],
     "oracle": ["oracle"],
+    "detector_evaluations": [
+        {"name": "target", "images": "data/prepared/target", "annotations": "data/prepared/target_annotations"}
+    ],
     "ladder": ["source_only", "target_bn", "fda", "synthesized", "adapted", "online", "round-1", "oracle"],
     "export": ["round-1"],
 }

@@ -40,7 +40,7 @@ class Metric(NamedTuple):
         """
         file, colon, keys = text.partition(":")
         if not colon or not keys:
-            raise ParamsError(f"--metric {text}: expected file:key, such as metrics/detector.json:ap.")
+            raise ParamsError(f"--metric {text}: expected file:key, such as metrics/detector/instances.json:ap.")
         return cls(file, tuple(keys.split(".")))
 
 

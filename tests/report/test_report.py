@@ -168,6 +168,31 @@ def test_the_page_is_whole_and_offline(sources: ReportSources, tmp_path: Path) -
     assert "87.65" in text
 
 
+def test_scores_of_one_thing_or_of_several_are_shown(sources: ReportSources, tmp_path: Path) -> None:
+    sources = replace(sources, statistics={"Detector": tmp_path / "detector"}, grids={"Detector": tmp_path / "detections"})
+
+    def section() -> list[str]:
+        """The detector's part of the page, row by row of its tables."""
+        text = _write(sources, tmp_path)[1].partition('<h2 id="detector">')[2].partition("<h2")[0]
+        assert text.count("<img") == len(list((tmp_path / "detections").iterdir()))
+        return [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in re.split("<tr>|</table>", text)]
+
+    for name, ap, bus in (("instances", 1.5, 2.5), ("target", 3.5, None)):
+        write_image(tmp_path / "detections" / f"{name}.jpg", np.zeros((8, 8, 3), np.uint8))
+        scores = {"frames": 4, "ap": ap, "classes": ["a", "b", "c", "d"], "per_class": {"car": ap, "bus": bus, "train": 0.0}}
+        (tmp_path / "detector").mkdir(exist_ok=True)
+        (tmp_path / "detector" / f"{name}.json").write_text(json.dumps(scores))
+        if name == "instances":
+            assert section() == [
+                "Detector instances frames 4 ap 1.5 classes a, b, c, d per class car 1.5 bus 2.5 train 0.0 instances"
+            ]
+    assert section() == [
+        "Detector", "instances target", "frames 4 4", "ap 1.5 3.5",
+        "classes instances a, b, c, d target a, b, c, d per class",
+        "instances target", "car 1.5 3.5", "bus 2.5 –", "train 0.0 0.0", "instances target",
+    ]  # fmt: skip
+
+
 def test_images_of_another_size_than_the_annotation_are_shown(sources: ReportSources, tmp_path: Path) -> None:
     small = [Frame(f"frame_{index}<b>", "val", 12, 20) for index in range(4)]
     for frame in small:

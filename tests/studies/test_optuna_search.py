@@ -106,7 +106,7 @@ def test_bounds_and_metrics_that_mean_nothing_are_refused() -> None:
         with pytest.raises(ParamsError, match=r"some\.key: expected choices"):
             search.suggest(trial, {"some.key": wrong})
     with pytest.raises(ParamsError, match="expected file:key"):
-        search.Metric.parse("metrics/detector.json")
+        search.Metric.parse("metrics/detector/instances.json")
 
 
 def test_a_trial_is_an_experiment_that_takes_what_it_can_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The report: tables as CSV, sheets of frames, and one HTML page that works offline."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +146,7 @@ def _page(table: Table, **parts: Any) -> str:
     models = [row for row in table.rows if row.model != MAJORITY]
     reference = [row.miou for row in models if row.model == "source_only" and not row.is_fused]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(cells_of=_cells_of, words=_words, duration=_duration)
+    environment.globals.update(tabulated=_tabulated, words=_words, duration=_duration)
     return environment.from_string(PAGE).render(
         table=table,
         models=models,
@@ -252,14 +253,22 @@ def _words(name: object) -> str:
     return str(name).replace("_", " ").replace("round-", "round ").replace("/seed-", ", seed ")
 
 
-def _cells_of(node: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """A mapping of mappings of scalars as a table's rows, the longer side down; empty if it has another form."""
-    values = list(node.values())
-    if not values or not all(isinstance(value, Mapping) and value for value in values):
-        return {}
-    if any(isinstance(scalar, Mapping) for value in values for scalar in value.values()):
-        return {}
-    inner = list(dict.fromkeys(key for value in values for key in value))
-    if len(inner) > len(values):
-        return {key: {name: value.get(key) for name, value in node.items()} for key in inner}
-    return {name: {key: value.get(key) for key in inner} for name, value in node.items()}
+def _tabulated(node: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """What of a mapping makes one table, by row and column, the longer side down; and the rest.
+
+    A table is made of all that it holds if these are mappings of scalars, else of as many as have the same keys, if any two have.
+    """
+    inner = {name: value for name, value in node.items() if isinstance(value, Mapping) and all(map(_is_scalar, value.values()))}
+    if len(inner) < len(node):
+        alike = Counter(frozenset(value) for value in inner.values()).most_common(1)
+        inner = {name: value for name, value in inner.items() if alike[0][1] > 1 and set(value) == alike[0][0]}
+    rest = {name: value for name, value in node.items() if name not in inner}
+    columns = list(dict.fromkeys(key for value in inner.values() for key in value))
+    if len(columns) > len(inner):
+        return {key: {name: value.get(key) for name, value in inner.items()} for key in columns}, rest
+    return {name: {key: value.get(key) for key in columns} for name, value in inner.items()}, rest
+
+
+def _is_scalar(value: object) -> bool:
+    """Whether it fits a table's cell: no mapping, and no list of more than three."""
+    return not isinstance(value, Mapping) and (isinstance(value, str) or not isinstance(value, Sequence) or len(value) <= 3)

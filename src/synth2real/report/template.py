@@ -13,20 +13,23 @@ PAGE: Final = """\
     {%- for item in value %}{{ scalar(item) }}{{ ", " if not loop.last }}{% endfor %}
   {%- else %}{{ value }}{% endif -%}
 {% endmacro %}
+{% macro entries(items) %}
+  <dl>{% for name, value in items %}
+    {% if value is mapping %}<div class="branch"><dt>{{ words(name) }}</dt><dd>{{ tree(value) }}</dd></div>
+    {% else %}<div><dt>{{ words(name) }}</dt><dd>{{ scalar(value) }}</dd></div>{% endif %}
+  {% endfor %}</dl>
+{% endmacro %}
 {% macro tree(node) %}
-  {% set cells = cells_of(node) %}
+  {% set cells, rest = tabulated(node) %}
   {% if cells %}
+    {{ entries(rest.items() | rejectattr(1, "mapping")) }}
     <div class="scroll"><table><thead><tr><th></th>
     {%- for name in (cells.values() | first) %}<th>{{ words(name) }}</th>{% endfor %}</tr></thead>
     <tbody>{% for name, row in cells.items() %}<tr><th>{{ words(name) }}</th>
       {%- for value in row.values() %}<td>{{ scalar(value) }}</td>{% endfor %}</tr>
     {% endfor %}</tbody></table></div>
-  {% else %}
-    <dl>{% for name, value in node.items() %}
-      {% if value is mapping %}<div class="branch"><dt>{{ words(name) }}</dt><dd>{{ tree(value) }}</dd></div>
-      {% else %}<div><dt>{{ words(name) }}</dt><dd>{{ scalar(value) }}</dd></div>{% endif %}
-    {% endfor %}</dl>
-  {% endif %}
+    {{ entries(rest.items() | selectattr(1, "mapping")) }}
+  {% else %}{{ entries(rest.items()) }}{% endif %}
 {% endmacro %}
 <!doctype html>
 <html lang="en">

@@ -67,8 +67,8 @@ def main(
         head: What changed.
         out: Folder for the reports and their pictures.
         merge_base_of: Compare with the commit where HEAD left BASE, as a pull request does.
-        fail_if: A change that is forbidden, such as 'miou<-1.0' (any model's, in points) or 'detector:ap<0'; may be given again.
-            A metric that vanishes counts as broken.
+        fail_if: A change that is forbidden, such as 'miou<-1.0' (any model's, in points) or 'detector/instances:ap<0'; may be
+            given again. A metric that vanishes counts as broken.
         fail_if_stale: Forbid a dvc.lock that does not fit the code, parameters and metrics of HEAD.
     """
     for name in ("report.md", "comment.md"):

@@ -58,7 +58,7 @@ def parse_policy(text: str) -> Policy:
         bound = float("nan")
     if match is None or bound != bound:
         raise PolicyError(
-            f"--fail-if {text!r}: expected METRIC<CHANGE or FILE:METRIC>CHANGE, such as 'miou<-1.0' or 'detector:ap<0'."
+            f"--fail-if {text!r}: expected METRIC<CHANGE or FILE:METRIC>CHANGE, such as 'miou<-1.0' or 'detector/instances:ap<0'."
         )
     return Policy(text.strip(), (match[1] or _EVALUATIONS).strip(), match[2].strip(), match[3], bound)
 
