@@ -258,7 +258,8 @@ def _tabulated(node: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict
 
     A table is made of all that it holds if these are mappings of scalars, else of as many as have the same keys, if any two have.
     """
-    inner = {name: value for name, value in node.items() if isinstance(value, Mapping) and all(map(_is_scalar, value.values()))}
+    mappings = {name: value for name, value in node.items() if isinstance(value, Mapping) and value}
+    inner = {name: value for name, value in mappings.items() if all(map(_is_scalar, value.values()))}
     if len(inner) < len(node):
         alike = Counter(frozenset(value) for value in inner.values()).most_common(1)
         inner = {name: value for name, value in inner.items() if alike[0][1] > 1 and set(value) == alike[0][0]}

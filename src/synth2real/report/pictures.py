@@ -5,12 +5,13 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float64, UInt8
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
@@ -19,7 +20,7 @@ from synth2real.frames import Frame, resize_image
 from synth2real.label_space import IGNORE_INDEX, LabelSpace
 from synth2real.report.tables import ReportError, Row
 
-_PANEL = (2.9, 2.0)
+PANEL: Final = (2.9, 2.0)
 """Width and height of a curve, in inches."""
 
 _COLUMNS = 4
@@ -178,15 +179,30 @@ def curves(path: Path) -> dict[str, str]:
 
 def _curve(name: str, steps: Float64[np.ndarray, " rows"], values: Float64[np.ndarray, " rows"]) -> str:
     with mpl.rc_context(_style(name)):
-        figure = Figure(figsize=_PANEL, layout="constrained")
+        figure = Figure(figsize=PANEL, layout="constrained")
         axes = figure.add_subplot()
-        axes.plot(steps, values, color="#1f5f99", linewidth=1.4, marker="." if len(steps) < 20 else "")
-        axes.set_title(name.replace("_", " "), fontsize=9)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.grid(color="#e3e6ea", linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.margins(x=0.02)
+        draw_curve(axes, name, steps, values, color="#1f5f99")
         return _svg(figure)
+
+
+def draw_curve(
+    axes: Axes, name: str, steps: Float64[np.ndarray, " rows"], values: Float64[np.ndarray, " rows"], **style: Any
+) -> None:
+    """Draws a quantity over a training's steps into a panel of :data:`PANEL`'s size.
+
+    Args:
+        axes: The panel; it may hold the same quantity of other trainings.
+        name: The quantity, its title.
+        steps: In ascending order.
+        values: At these; NaN leaves a gap.
+        style: Matplotlib's, of the line.
+    """
+    axes.plot(steps, values, linewidth=1.4, marker="." if len(steps) < 20 else "", **style)
+    axes.set_title(name.replace("_", " "), fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.grid(color="#e3e6ea", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.02)
 
 
 def _style(name: str) -> dict[Any, Any]:

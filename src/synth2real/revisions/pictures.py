@@ -10,14 +10,12 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from synth2real.frames import read_bytes, read_image, resize_image, write_bytes, write_image
+from synth2real.report.pictures import PANEL, draw_curve
 from synth2real.revisions.snapshot import Curves
 
 _COLUMNS = 4
-_PANEL = (2.9, 2.0)
-"""Width and height of a curve, in inches."""
 _GAP = 8
 """White pixels between two grids."""
 
@@ -52,18 +50,12 @@ def write_curves(path: Path, before: Curves | None, after: Curves | None) -> Non
     columns = min(_COLUMNS, len(names))
     rows = -(-len(names) // columns)
     with mpl.rc_context({"font.family": "sans-serif", "font.size": 8}):
-        figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows + 0.3), layout="constrained")
+        figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows + 0.3), layout="constrained")
         panels: Any = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, column in zip(panels, names, strict=False):
             for name, curves, style in versions:
                 if column in curves.columns:
-                    marker = "." if len(curves.steps) < 20 else ""
-                    axes.plot(curves.steps, curves.columns[column], linewidth=1.4, marker=marker, label=name, **style)
-            axes.set_title(column.replace("_", " "), fontsize=9)
-            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-            axes.grid(color="#e3e6ea", linewidth=0.6)
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.margins(x=0.02)
+                    draw_curve(axes, column, curves.steps, curves.columns[column], label=name, **style)
         for axes in panels[len(names) :]:
             axes.set_axis_off()
         handles: dict[str, Any] = {}
