@@ -101,9 +101,9 @@ def test_a_segmentation_value_touches_no_translator_or_detector(clones: tuple[Pa
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """Where a server on this machine, which speaks S3 and has the bucket ``streets``, answers."""
-    pytest.importorskip("dvc_s3", reason="no dvc-s3: pip install -e '.[s3]'")
-    moto = pytest.importorskip("moto.server", reason="no moto, which serves S3 here: pip install 'moto[s3]' flask-cors")
-    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    from moto.server import ThreadedMotoServer  # takes seconds, which the other tests need not wait
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     url = "http://{}:{}".format(*server.get_host_and_port())
     with urlopen(Request(f"{url}/streets", method="PUT")):
