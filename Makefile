@@ -34,6 +34,11 @@ repro: setup ## Run the whole experiment, as far as anything changed
 ui: setup ## Serve MLflow's pages about all runs at http://127.0.0.1:5000
 	python -m synth2real.tracking ui
 
+.PHONY: page
+page: setup ## Serve a page to paint label maps and segment photos at http://127.0.0.1:7860
+	$(BIN)/uv pip install --quiet --require-hashes -r requirements-page.txt
+	python -m synth2real.page
+
 .PHONY: check
 check: setup ## Lint, types, layering, dependencies, spelling, stage code lists
 	ruff check .
@@ -53,6 +58,7 @@ bench: setup ## Measure the speed of rendering and evaluation
 	for benchmark in benchmarks/*.py; do python $$benchmark || exit 1; done
 
 .PHONY: lock
-lock: setup ## Compile requirements.txt and requirements-mmseg.txt from pyproject.toml again
+lock: setup ## Compile requirements.txt and those of the extras mmseg and page from pyproject.toml again
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) --extra mmseg pyproject.toml --constraints requirements.txt --output-file requirements-mmseg.txt
+	$(COMPILE) --extra page pyproject.toml --constraints requirements.txt --output-file requirements-page.txt
