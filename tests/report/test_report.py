@@ -28,7 +28,7 @@ from synth2real.report.counts import confusions_to_csv, read_counts
 from synth2real.report.page import ReportFiles, ReportSettings, ReportSources, write_report
 from synth2real.report.pictures import choose, colour_map, curves, photo, sheet
 from synth2real.report.provenance import StageTime, read_provenance
-from synth2real.report.tables import ReportError, ladder_position, read_comparable, read_table, summary_csv
+from synth2real.report.tables import ReportError, best_per_class, ladder_position, read_comparable, read_table, summary_csv
 
 _SIZE = (24, 40)
 _MODELS = ("source_only", "adapted", "round-2", "round-10", "oracle")
@@ -486,3 +486,13 @@ def test_settings_have_ranges(values: dict[str, int]) -> None:
 def test_the_csv_is_empty_where_there_is_no_score(sources: ReportSources) -> None:
     line = summary_csv(read_table(sources.evaluations, sources.comparison)).splitlines()[1]
     assert re.fullmatch(r"majority,no,0,[\d.]+" + "," * 24, line)
+
+
+def test_a_class_that_no_model_finds_has_no_best(sources: ReportSources) -> None:
+    row = read_table(sources.evaluations, sources.comparison).rows[1]
+    rows = [
+        row._replace(iou={"car": 0.0, "bus": 3.0, "train": None}),
+        row._replace(iou={"car": 0.0, "bus": 4.0, "train": None}),
+        row._replace(iou={"car": 9.0, "bus": 9.0, "train": 9.0}, model="oracle"),
+    ]
+    assert best_per_class(rows, ("car", "bus", "train")) == {"car": None, "bus": 4.0, "train": None}

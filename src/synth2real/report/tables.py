@@ -223,6 +223,6 @@ def summary_csv(table: Table) -> str:
 
 
 def best_per_class(rows: Sequence[Row], classes: Sequence[str]) -> dict[str, float | None]:
-    """The highest IoU of each class over all rows but the oracle's, which has seen the labels."""
+    """The highest IoU of each class over all rows but the oracle's, which has seen the labels; None where none is above zero."""
     found = {name: [row.iou.get(name) for row in rows if row.model != "oracle"] for name in classes}
-    return {name: max((value for value in values if value is not None), default=None) for name, values in found.items()}
+    return {name: max(filter(None, values), default=None) for name, values in found.items()}
