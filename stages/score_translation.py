@@ -11,7 +11,16 @@ from synth2real.translation.samples import sheet
 from synth2real.translation.scores import TranslationScoreSettings, chosen_sets, picture_rows, score_translation
 
 
-def main(source: Path, translated: Path, target: Path, segmenter: Path, out: Path, grid: Path) -> None:
+def main(
+    source: Path,
+    translated: Path,
+    target: Path,
+    segmenter: Path,
+    out: Path,
+    grid: Path,
+    annotations: Path | None = None,
+    split: str = "train",
+) -> None:
     """Compares source and translated frames with target frames and with the source's labels.
 
     Args:
@@ -21,10 +30,12 @@ def main(source: Path, translated: Path, target: Path, segmenter: Path, out: Pat
         segmenter: Model trained on the untranslated source.
         out: JSON file with the scores.
         grid: Picture sheet: source, translated and target frames.
+        annotations: Frame set with the source's labels, where the source has none itself.
+        split: Of the source.
     """
     hardware = read_section("hardware", HardwareSettings)
     settings = read_section("translation_scores", TranslationScoreSettings)
-    sets = chosen_sets(source, translated, target, settings)
+    sets = chosen_sets(source, translated, target, settings, annotations=annotations, split=split)
     predict = load_predictor(segmenter, hardware)
     scores = score_translation(sets, lambda image: predict(image).train_ids, settings, hardware)
     write_text(out, json.dumps(scores, indent=2) + "\n")

@@ -5,9 +5,17 @@ from pathlib import Path
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
 from synth2real.synthesis.synthesize import SynthesizeSettings, synthesize_frames
+from synth2real.variants import changed
 
 
-def main(annotations: Path, model: Path, out: Path, hood: Path | None = None) -> None:
+def main(
+    annotations: Path,
+    model: Path,
+    out: Path,
+    hood: Path | None = None,
+    splits: tuple[str, ...] = (),
+    changes: tuple[str, ...] = (),
+) -> None:
     """Writes a frame set with a painted image for each label map, and the same labels and instances.
 
     Args:
@@ -15,9 +23,11 @@ def main(annotations: Path, model: Path, out: Path, hood: Path | None = None) ->
         model: A synthesizer's model file, or pix2pixHD's published generator.
         out: Frame set with images, labels and instances.
         hood: Frame set with the target's annotations, to measure synthesize.hood from.
+        splits: Which splits to paint; all if none is named.
+        changes: Values in place of those of the section synthesize, such as hood=bonnet.
     """
-    settings, hardware = read_section("synthesize", SynthesizeSettings), read_section("hardware", HardwareSettings)
-    synthesize_frames(annotations, model, out, settings, hardware, hood=hood)
+    settings = changed(read_section("synthesize", SynthesizeSettings), changes)
+    synthesize_frames(annotations, model, out, settings, read_section("hardware", HardwareSettings), hood=hood, splits=splits)
 
 
 if __name__ == "__main__":

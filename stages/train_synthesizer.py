@@ -5,9 +5,10 @@ from pathlib import Path
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
 from synth2real.synthesis.train import SynthesisSettings, train_synthesizer
+from synth2real.variants import changed
 
 
-def main(images: Path, annotations: Path, out: Path, curves: Path, samples: Path) -> None:
+def main(images: Path, annotations: Path, out: Path, curves: Path, samples: Path, changes: tuple[str, ...] = ()) -> None:
     """Trains pix2pix or pix2pixHD on the training photos of a frame set and their label maps.
 
     Args:
@@ -16,8 +17,10 @@ def main(images: Path, annotations: Path, out: Path, curves: Path, samples: Path
         out: The model file.
         curves: CSV file with each epoch's mean losses, and the discriminators' mean logits of photos and of painted images.
         samples: Folder of picture sheets of fixed frames as training goes on: labels, painted, photo.
+        changes: Values in place of those of the section synthesis, such as loss.l1=100.
     """
-    settings, hardware = read_section("synthesis", SynthesisSettings), read_section("hardware", HardwareSettings)
+    settings = changed(read_section("synthesis", SynthesisSettings), changes)
+    hardware = read_section("hardware", HardwareSettings)
     train_synthesizer(images, annotations, settings, hardware, model=out, curves=curves, samples=samples)
 
 

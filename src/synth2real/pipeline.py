@@ -23,7 +23,7 @@ from synth2real.frames import write_text
 
 PACKAGE = "synth2real"
 PICTURE = Path("docs/pipeline.md")
-_SCRIPT = r"(?:stages|studies/\w+)/\w+\.py"
+_SCRIPT = r"(?:stages|studies(?:/\w+)?)/\w+\.py"
 _ROWS: Mapping[str, list[Any]] = {
     "seeds": [1],
     "translator.semantic": ["translator"],
@@ -107,7 +107,7 @@ class StageCode:
 
 
 def stage_code(document: dict[str, Any], root: Path) -> list[StageCode]:
-    """Compares, for each stage of a parsed dvc.yaml, the code among ``deps`` with the script and the modules that it imports.
+    """Compares, for each stage of a parsed dvc.yaml, the code among ``deps`` with its scripts and the modules that they import.
 
     Args:
         document: The parsed dvc.yaml.
@@ -119,12 +119,12 @@ def stage_code(document: dict[str, Any], root: Path) -> list[StageCode]:
     result = []
     for name, stage in document["stages"].items():
         body = stage.get("do", stage)
-        script = re.search(_SCRIPT, str(body["cmd"]))
-        if script is None:
+        scripts = set(re.findall(_SCRIPT, str(body["cmd"])))
+        if not scripts:
             raise ValueError(f"dvc.yaml: the command of stage {name} runs no script of stages/ or of a study.")
         listed = frozenset(dep for dep in map(str, body.get("deps", [])) if is_code(dep))
-        needed = whole_folders(import_closure(root / script[0], root), root) | {script[0]}
-        result.append(StageCode(name, listed, frozenset(needed)))
+        modules = set[str]().union(*(import_closure(root / script, root) for script in scripts))
+        result.append(StageCode(name, listed, frozenset(whole_folders(modules, root) | scripts)))
     return result
 
 

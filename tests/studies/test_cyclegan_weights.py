@@ -36,10 +36,10 @@ def scores(translated: float, size: str = "192x384") -> dict[str, Any]:
 
 
 def test_the_table_has_a_row_for_each_variant_after_the_source(tmp_path: Path) -> None:
-    table = load(ROOT / "studies/cyclegan_weights/table.py")
+    table = load(ROOT / "studies/translation_table.py")
     for name, value in (("b", 2.0), ("a", 1.0)):
         (tmp_path / f"{name}.json").write_text(json.dumps(scores(value)))
-    table.main(tmp_path, tmp_path / "results.csv")
+    table.main(tmp_path, "weights", tmp_path / "results.csv")
     with (tmp_path / "results.csv").open() as file:
         assert [tuple(row.values()) for row in csv.DictReader(file)] == [
             ("untranslated", "87.568", "70.8", "44.488"),
@@ -48,7 +48,7 @@ def test_the_table_has_a_row_for_each_variant_after_the_source(tmp_path: Path) -
         ]
     (tmp_path / "c.json").write_text(json.dumps(scores(3.0, "64x64")))
     with pytest.raises(FrameError, match="expected scores of one protocol"):
-        table.main(tmp_path, tmp_path / "other.csv")
+        table.main(tmp_path, "weights", tmp_path / "other.csv")
     assert not (tmp_path / "other.csv").exists()
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +95,7 @@ def synthesize_frames(
     hardware: HardwareSettings,
     *,
     hood: Path | None = None,
+    splits: Sequence[str] = (),
 ) -> None:
     """Paints all label maps of a frame set: images as PNG of each frame's own size, beside the maps that were painted.
 
@@ -109,6 +111,7 @@ def synthesize_frames(
         hardware: What to run on.
         hood: Frame set with annotations of the target that the hood is measured from, where one is wanted; the maps are then
             written with it.
+        splits: Which splits to paint; all if none is named.
 
     Raises:
         FrameError: If a frame set is unfinished, a map is damaged or too small for the network, or a hood is wanted and no
@@ -116,6 +119,8 @@ def synthesize_frames(
         ModelFileError: If the model is missing or no synthesizer.
     """
     frames = read_frames(annotations)
+    if splits:
+        frames = frames.split(*splits)
     synthesizer = load_synthesizer(model, inference_device(hardware))
     least = synthesizer.generator.settings.minimum_size
     for frame in frames.frames:
@@ -135,7 +140,7 @@ def synthesize_frames(
     mask = measure_hood(read_frames(hood)).mask(settings.hood) if hood and settings.hood else None
     if mask is not None and not mask.any():
         raise FrameError(f"{hood}: most frames have no {settings.hood}. Choose another synthesize.hood.")
-    identity = (settings, hardware.accelerator, hardware.precision)
+    identity = (settings, splits, hardware.accelerator, hardware.precision)
     unfinished = resume_folder("synthesize", identity, [annotations, model, *([hood] if hood else [])])
     for frame in track(frames.frames, "synthesize"):
         path = unfinished / "images" / f"{frame.frame_id}.png"

@@ -228,36 +228,54 @@ def content_scores(images: FrameSet, annotations: FrameSet, predict: Predict) ->
 
 
 class ScoredSets(NamedTuple):
-    """The chosen frames: translated ones, the source frames that they were made of, and target frames."""
+    """The chosen frames: translated ones, the source frames that they were made of, target frames, and the source's labels."""
 
     source: FrameSet
     translated: FrameSet
     target: FrameSet
+    annotations: FrameSet
 
 
-def chosen_sets(source: Path, translated: Path, target: Path, settings: TranslationScoreSettings) -> ScoredSets:
-    """Chooses equally many frames of the split ``train`` of each set, evenly spread: distances depend on the number.
+def chosen_sets(
+    source: Path,
+    translated: Path,
+    target: Path,
+    settings: TranslationScoreSettings,
+    *,
+    annotations: Path | None = None,
+    split: str = "train",
+) -> ScoredSets:
+    """Chooses equally many frames of each set, evenly spread: distances depend on the number.
+
+    Args:
+        source: Frame set that was translated, or photos whose label maps were painted.
+        translated: Frame set with the results.
+        target: Frame set whose split ``train`` shows what they should look like.
+        settings: How many.
+        annotations: Frame set with the source's labels; the source itself if None.
+        split: Of the source.
 
     Raises:
         FrameError: If a set is unfinished or has too few such frames, or a translated frame is none of the source.
     """
-    translations, targets = read_frames(translated).split("train"), read_frames(target).split("train")
-    of_source = {frame.frame_id: frame for frame in read_frames(source).split("train").frames}
+    translations, targets = read_frames(translated).split(split), read_frames(target).split("train")
+    of_source = {frame.frame_id: frame for frame in read_frames(source).split(split).frames}
     strangers = [frame.frame_id for frame in translations.frames if frame.frame_id not in of_source]
     if strangers:
         raise FrameError(
             f"{translated}: frame {strangers[0]} is none of {source}; translate that source again before it is scored."
         )
-    for frames in (translations, targets):
+    for frames, name in ((translations, split), (targets, "train")):
         if len(frames) < settings.least_frames:
             raise FrameError(
-                f"{frames.root}: expected at least {settings.least_frames} frames of the split train, found {len(frames)}. Add "
+                f"{frames.root}: expected at least {settings.least_frames} frames of the split {name}, found {len(frames)}. Add "
                 "frames, or lower translation_scores.neighbours."
             )
     count = min(settings.frames, len(translations), len(targets))
     chosen = evenly_spread(translations, count)
+    of_chosen = tuple(of_source[frame.frame_id] for frame in chosen.frames)
     return ScoredSets(
-        FrameSet(source, tuple(of_source[frame.frame_id] for frame in chosen.frames)), chosen, evenly_spread(targets, count)
+        FrameSet(source, of_chosen), chosen, evenly_spread(targets, count), FrameSet(annotations or source, of_chosen)
     )
 
 
@@ -267,7 +285,7 @@ def score_translation(
     """Distances to the target before and after translation, diversity, and content before and after.
 
     Args:
-        sets: See :func:`chosen_sets`; the source with labels.
+        sets: See :func:`chosen_sets`.
         predict: A segmenter trained on the untranslated source; it has seen these frames, so its scores there are the ceiling.
         settings: What is measured.
         hardware: What to run on.
@@ -281,8 +299,8 @@ def score_translation(
         ModelFileError: If there are no Inception-v3 weights in the file that should hold them.
     """
     extractor = feature_extractor(settings.inception_weights, settings.size, inference_device(hardware))
-    source, translated, target = (statistics(frames, extractor) for frames in sets)
-    content = [content_scores(frames, sets.source, predict) for frames in (sets.source, sets.translated)]
+    source, translated, target = (statistics(frames, extractor) for frames in sets[:3])
+    content = [content_scores(frames, sets.annotations, predict) for frames in (sets.source, sets.translated)]
     return {
         "protocol": {
             **extractor.protocol._asdict(),
