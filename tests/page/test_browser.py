@@ -36,6 +36,7 @@ SIZE = (32, 64)
 CAR, ROAD, PERSON = (LABEL_BY_NAME[name].label_id for name in ("car", "road", "person"))
 CANVAS = "document.querySelector('#canvas canvas')"
 PHOTO = "document.querySelector('#photo img')?.src"
+TOASTS = "[...document.querySelectorAll('.toast-body')].map(toast => toast.innerText).join()"
 UPLOAD = "input[type=file][data-testid^='Upload a label map']"
 PARAMS = {
     "hardware": {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 0, "tracking": False},
@@ -92,7 +93,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
             stdout=log,
             stderr=log,
         )
-    end = time.monotonic() + 180
+    end = time.monotonic() + 300
     while "Ctrl+C" not in (folder / "server.log").read_text():
         assert server.poll() is None, (folder / "server.log").read_text()
         assert time.monotonic() < end
@@ -237,8 +238,7 @@ def test_upload_of_a_label_map(tab: "Browser", tmp_path: Path) -> None:
 def test_bad_upload_gets_a_message(tab: "Browser", tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     tab.choose_file(UPLOAD, tmp_path / name)
-    said = tab.wait("[...document.querySelectorAll('.toast-body')].map(t => t.innerText).join()")
-    assert message in said
+    assert message in tab.wait(TOASTS)
     np.testing.assert_array_equal(seen(tab), PALETTE[empty_street(192, 384)])
 
 
@@ -262,8 +262,20 @@ def test_own_photo_segmented_and_painted_on(tab: "Browser", tmp_path: Path) -> N
     tab.choose_file("#own input[type=file]", tmp_path / "mine.jpg")
     tab.wait("document.querySelectorAll('#both img').length", lambda count: count >= 2)
     tab.wait("document.querySelector('#legend').innerText", lambda text: "%" in text and "90 x 60 pixels" in text)
+    tab.wait("document.querySelector('#take').disabled", lambda disabled: not disabled)
     tab.click("#take")
     tab.wait(f"{CANVAS}.width", lambda width: width == 90)
+
+
+def test_a_bad_photo_gets_a_message(tab: "Browser", tmp_path: Path) -> None:
+    tab.ask("[...document.querySelectorAll('button[role=tab]')].find(b => b.innerText.includes('Segment')).click()")
+    tab.wait("!!document.querySelector('#own input[type=file]')")
+    write_image(tmp_path / "half.jpg", np.random.default_rng(0).integers(256, size=(60, 90, 3), dtype=np.uint8))
+    (tmp_path / "half.jpg").write_bytes((tmp_path / "half.jpg").read_bytes()[:1000])
+    tab.choose_file("#own input[type=file]", tmp_path / "half.jpg")
+    assert "half.jpg: the file is truncated" in tab.wait(TOASTS)
+    assert tab.ask("document.querySelectorAll('#both img').length") == 0
+    assert tab.ask("document.querySelector('#take').disabled")
 
 
 def test_serves_this_machine_alone(page: Page) -> None:

@@ -43,20 +43,24 @@ _FONTS: Final = (["system-ui", "sans-serif"], ["ui-monospace", "monospace"])
 _CSS: Final = """
 footer { display: none !important; }
 #canvas, #canvas .html-container { padding: 0 !important; }
-#photo img { width: 100%; height: auto; }
+#photo .image-frame, #photo img { width: 100% !important; height: auto !important; max-height: 70vh; object-fit: contain; }
 .low { align-items: center; }
 """
 
 
-def _told(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with expected faults as a message on the page, which stays as it is otherwise."""
+_NOTHING: Final = (None, "", gr.update(interactive=False), gr.update(interactive=False), None)
+"""What :meth:`_Page.segment` gives without a photo."""
+
+
+def _told(function: Callable[..., Any], otherwise: Any = None) -> Callable[..., Any]:
+    """The function with expected faults as a message on the page, which stays as it is, or shows ``otherwise``."""
 
     def tell(*inputs: Any) -> Any:
         try:
             return function(*inputs)
         except _FAULTS as error:
-            gr.Warning(html.escape(str(error)), duration=30, title="This cannot be used")
-            return gr.skip()
+            gr.Warning(html.escape(str(error)), duration=30)
+            return otherwise or gr.skip()
 
     return tell
 
@@ -131,10 +135,10 @@ class _Page:
 
     # --- Segment a photo
 
-    def segment(self, path: str | None, segmenter: str | None, detector: str | None) -> tuple[Any, str, Any, str | None]:
-        """The photo beside its classes, what to say below it, the file of the label map, and the map as the canvas takes it."""
+    def segment(self, path: str | None, segmenter: str | None, detector: str | None) -> tuple[Any, ...]:
+        """As :data:`_NOTHING` lists it: photo and classes, what to say below, two buttons, the map as the canvas takes it."""
         if not path:
-            return None, "", gr.DownloadButton(interactive=False), None
+            return _NOTHING
         if segmenter not in self.segmenters:
             raise PageError(f"No model that segments lies in {self._models} yet. Run dvc repro, then start this page again.")
         photo = read_photo(Path(path))
@@ -150,8 +154,8 @@ class _Page:
         file = Path(tempfile.mkdtemp(dir=self._own)) / f"{Path(path).stem}_label_ids.png"
         write_label(file, label_ids)
         legend = f"{_legend(label_ids)}<p>{photo.shape[1]} x {photo.shape[0]} pixels, {seconds:.1f} s.</p>"
-        button = gr.DownloadButton(value=str(file), interactive=True)
-        return (photo, overlay(segmented, _ALPHA)), legend, button, to_text(fit_map(label_ids))
+        buttons = gr.update(value=str(file), interactive=True), gr.update(interactive=True)
+        return (photo, overlay(segmented, _ALPHA)), legend, *buttons, to_text(fit_map(label_ids))
 
 
 def _legend(label_ids: UInt8[np.ndarray, "height width"]) -> str:
@@ -226,7 +230,7 @@ def _build(page: _Page) -> gr.Blocks:
                             ["nothing", *page.detectors], value="nothing", label="Things pasted over it by", interactive=True
                         )
                         save = gr.DownloadButton("Download the label map", interactive=False)
-                        take = gr.Button("Paint on this label map", elem_id="take")
+                        take = gr.Button("Paint on this label map", interactive=False, elem_id="take")
                     with gr.Column(scale=3, min_width=420):
                         both = gr.ImageSlider(
                             label="Drag the line: photo, classes", format="png", interactive=False, elem_id="both", max_height=640
@@ -248,13 +252,12 @@ def _build(page: _Page) -> gr.Blocks:
             event(page.noise, synthesizer, [dropout, drawn], **quick).then(**painting)
 
         segmenting: dict[str, Any] = {
-            "fn": _told(page.segment), "inputs": [own, segmenter, detector], "outputs": [both, legend, save, segmented],
+            "fn": _told(page.segment, _NOTHING), "inputs": [own, segmenter, detector],
+            "outputs": [both, legend, save, take, segmented],
             "show_progress_on": both, **_QUEUE,
         }  # fmt: skip
         gr.on([own.change, segmenter.change, detector.change], **segmenting)
-        take.click(
-            _told(lambda text: (text, gr.Tabs(selected="paint")) if text else gr.skip()), segmented, [canvas, tabs], **quick
-        )
+        take.click(lambda text: (text, gr.Tabs(selected="paint")), segmented, [canvas, tabs], **quick)
     return blocks
 
 

@@ -209,6 +209,7 @@ function paint(to) {
 
 canvas.addEventListener("pointerdown", (event) => {
   const at = place(event);
+  pointer = at.inside ? at : null;
   if (event.button === 2 && at.inside) choose(map.ids[at.y * map.width + at.x]);
   if (event.button !== 0 || !at.inside || stroke) return;
   canvas.setPointerCapture(event.pointerId);
