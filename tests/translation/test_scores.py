@@ -418,7 +418,7 @@ def test_strangers_are_refused(tmp_path: Path) -> None:
 def test_equally_many_frames_are_chosen(tmp_path: Path) -> None:
     source, target = _frames(tmp_path / "source", 60, count=9), _frames(tmp_path / "target", 60, count=5)
     sets = chosen_sets(source, source, target, _settings(frames=100))
-    assert [len(frames) for frames in sets] == [5, 5, 5]
+    assert [len(frames) for frames in sets] == [5, 5, 5, 5]
     assert sets.source.frames == sets.translated.frames
     assert [frame.frame_id for frame in sets.source.frames] == ["f0", "f2", "f4", "f6", "f8"]
 
