@@ -4,7 +4,6 @@ import base64
 import importlib.util
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -84,12 +83,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    (folder / "temporary").mkdir()
     source = Path(__file__).parents[2] / "src"
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "synth2real.page", "--port", str(port)],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(source)},
+            env={**os.environ, "PYTHONPATH": str(source), "TMPDIR": str(folder / "temporary")},
             stdout=log,
             stderr=log,
         )
@@ -99,9 +99,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         assert time.monotonic() < end
         time.sleep(0.1)
     yield Page(folder, port)
-    server.send_signal(signal.SIGINT)
+    server.terminate()
     server.wait(60)
     assert "Traceback" not in (folder / "server.log").read_text()
+    assert not list((folder / "temporary").glob("synth2real_page_*"))  # with what was uploaded
 
 
 @pytest.fixture

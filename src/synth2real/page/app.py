@@ -3,6 +3,7 @@
 import html
 import os
 import random
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -240,7 +241,7 @@ def _build(page: _Page) -> gr.Blocks:
 
         painting: dict[str, Any] = {
             "fn": page.paint, "inputs": [canvas, synthesizer, dropout, seed], "outputs": [photo, said],
-            "trigger_mode": "always_last", "show_progress": "hidden", **_QUEUE,
+            "trigger_mode": "always_last", "show_progress": "minimal", "show_progress_on": said, **_QUEUE,
         }  # fmt: skip
         quick: dict[str, Any] = {"show_progress": "hidden", **_QUEUE}
         start.input(_told(page.start), start, [number, canvas], **quick)
@@ -275,6 +276,7 @@ def serve(data: Path, models: Path, painter: Painter, size: tuple[int, int], por
     Raises:
         PageError: If another program has the port.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl+C
     with tempfile.TemporaryDirectory(prefix="synth2real_page_") as folder:
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder}  # read when components are made
         past_proxies = (os.environ.get("no_proxy"), os.environ.get("NO_PROXY"), "127.0.0.1")
