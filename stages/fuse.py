@@ -5,18 +5,20 @@ from pathlib import Path
 from synth2real.fusion import FusionSettings, fuse_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
+from synth2real.variants import changed
 
 
-def main(semantics: Path, instances: Path, out: Path) -> None:
+def main(semantics: Path, instances: Path, out: Path, changes: tuple[str, ...] = ()) -> None:
     """Pastes detected instances over a semantic prediction.
 
     Args:
         semantics: Frame set with predicted label ids.
         instances: Frame set with detections of the same frames.
         out: Frame set with fused label ids and instance ids.
+        changes: Values in place of those of the section fusion, such as score_threshold=0.5.
     """
-    workers = read_section("hardware", HardwareSettings).workers
-    fuse_frames(semantics, instances, out, read_section("fusion", FusionSettings), workers=workers)
+    settings = changed(read_section("fusion", FusionSettings), changes)
+    fuse_frames(semantics, instances, out, settings, workers=read_section("hardware", HardwareSettings).workers)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from synth2real.pipeline import import_closure, main, pipelines, stage_code, who
 ROOT = Path(__file__).parents[1]
 SECRET = "data/prepared/target_annotations"
 MAY_SEE_ANNOTATIONS = {"check_data", "compare", "report"}
-STUDIES_OF_THE_TARGET = {"shape_vs_texture", "pix2pix", "hood_mask"}
+STUDIES_OF_THE_TARGET = {"fusion_rules", "hood_mask", "pix2pix", "shape_vs_texture"}
 MAY_SEE_ANNOTATIONS_OF_A_MODEL = (
     "evaluate@",
     "evaluate_detector_on@",
