@@ -185,6 +185,19 @@ def test_a_training_that_fails_goes_on_as_the_same_run(database: Path) -> None:
     assert [step for step, _ in run.metrics["loss"]] == [2, 4, 6, 8]
 
 
+def test_a_store_whose_making_was_cut_off_is_made_anew(database: Path) -> None:
+    prepare = "from synth2real.tracking import prepare_store, store; prepare_store(store())"
+    cut_off = (
+        "import os, sqlite3; from mlflow.db import upgrade; upgrade.main = lambda arguments, **_: (sqlite3.connect("
+        "arguments[0].removeprefix('sqlite:///')).execute('CREATE TABLE experiments (experiment_id INTEGER)'), os._exit(9));"
+    )
+    assert subprocess.run([sys.executable, "-c", cut_off + prepare], check=False).returncode == 9
+    subprocess.run([sys.executable, "-c", prepare], check=True)
+    with contextlib.closing(sqlite3.connect(database)) as made:
+        assert made.execute("SELECT name FROM experiments").fetchall() == []
+    assert sorted(path.name for path in database.parent.iterdir()) == ["mlflow.db", "mlflow.lock"]
+
+
 def test_many_that_start_at_once_on_an_empty_store_all_get_in_also_one_that_is_killed(database: Path) -> None:
     first = "import os; from synth2real import tracking; "
     record = "tracking.record({'seed': %d}, {'val': {'miou': %d / 2, 'absent': None, 'undefined': float('nan')}})"

@@ -34,6 +34,30 @@ class SampleSettings:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdamSettings:
+    """What the sections ``translation.optimizer`` and ``synthesis.optimizer`` of params.yaml share: Adam for either opponent."""
+
+    learning_rate: float
+    """For batches of one; 2e-4 in the papers of pix2pix, CycleGAN and pix2pixHD."""
+    beta1: float
+    """Decay of the gradient's mean; 0.5 in these papers (beta2 is 0.999)."""
+    constant_share: float
+    """Share of the steps at the full learning rate; then it falls linearly to zero. 0.5 in these papers."""
+    discriminator_steps: int
+    """Steps of the discriminators for each one of the generators; 1 in these papers, 5 in that of WGAN-GP."""
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if not 0 <= self.beta1 < 1:
+            raise ValueError(f"beta1 must be in [0, 1), got {self.beta1}")
+        if not 0 <= self.constant_share <= 1:
+            raise ValueError(f"constant_share must be in [0, 1], got {self.constant_share}")
+        if self.discriminator_steps < 1:
+            raise ValueError(f"discriminator_steps must be at least 1, got {self.discriminator_steps}")
+
+
 class LossNotFiniteError(TrainingError):
     """A loss is infinite or no number."""
 
@@ -65,28 +89,27 @@ class AdversarialModule(pl.LightningModule):
         """Called with the number of steps done so far, after each."""
 
     def adam(
-        self, *opponents: Iterable[nn.Module], learning_rate: float, beta1: float, constant_share: float
+        self, *opponents: Iterable[nn.Module], settings: AdamSettings, learning_rate: float
     ) -> tuple[list[Adam], list[LambdaLR]]:
         """Adam for each of the opponents, with its rate's schedule (:func:`learning_rate_factor`).
 
         Args:
             opponents: The networks that learn together: generators, then discriminators.
+            settings: Decay and schedule.
             learning_rate: In the constant part.
-            beta1: Decay of the gradient's mean (beta2 is 0.999).
-            constant_share: Share of the steps at the full rate.
         """
         optimizers = [
             Adam(
                 [parameter for network in networks for parameter in network.parameters()],
                 lr=learning_rate,
-                betas=(beta1, 0.999),
+                betas=(settings.beta1, 0.999),
                 fused=True,
             )
             for networks in opponents
         ]
 
         def factor(step: int) -> float:
-            return learning_rate_factor(step, self.schedule.steps, constant_share)
+            return learning_rate_factor(step, self.schedule.steps, settings.constant_share)
 
         return optimizers, [LambdaLR(optimizer, factor) for optimizer in optimizers]
 

@@ -187,7 +187,10 @@ def _md5(path: Path) -> str:
 
 
 def prepare_store(uri: str) -> None:
-    """Makes a SQLite store, or upgrades that of an older MLflow, one process after another; other stores are left alone."""
+    """Makes a SQLite store, or upgrades that of an older MLflow, one process after another; other stores are left alone.
+
+    A new one is made under another name, so that a process which is killed meanwhile leaves none that is half made.
+    """
     from mlflow.db import upgrade
 
     if uri.startswith(_SQLITE):
@@ -195,7 +198,11 @@ def prepare_store(uri: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            upgrade.main([uri], standalone_mode=False)
+            made = path if path.exists() else path.with_suffix(".new")
+            if made != path:
+                made.unlink(missing_ok=True)
+            upgrade.main([f"{_SQLITE}{made}"], standalone_mode=False)
+            made.replace(path)
 
 
 def data_md5s(stage: str, arguments: Sequence[str], lock: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from synth2real import tracking
-from synth2real.adversarial import AdversarialModule, SampleSettings, fit_adversarial
+from synth2real.adversarial import AdamSettings, AdversarialModule, SampleSettings, fit_adversarial
 from synth2real.frames import FrameSet, read_frames, write_image
 from synth2real.hardware import HardwareSettings
 from synth2real.label_space import PALETTE
@@ -45,30 +45,12 @@ Phase = Literal["coarse", "enhancer", "whole"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SynthesisOptimizerSettings:
+class SynthesisOptimizerSettings(AdamSettings):
     """The section ``synthesis.optimizer`` of params.yaml: Adam for the generator, and for the discriminators."""
 
-    learning_rate: float
-    """For batches of one; 2e-4 in both papers."""
     batch_scaling: Literal["none", "sqrt", "linear"]
     """What the rate is multiplied by for larger batches: 1, the root of the batch size (usual for Adam), or the batch size
     (Goyal et al., "Accurate, Large Minibatch SGD", 2017)."""
-    beta1: float
-    """Decay of the gradient's mean; 0.5 in both papers (beta2 is 0.999)."""
-    constant_share: float
-    """Share of the steps at the full learning rate; then it falls linearly to zero. 0.5 in both papers."""
-    discriminator_steps: int
-    """Steps of the discriminators for each one of the generator; 1 in both papers, 5 in that of WGAN-GP."""
-
-    def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if not 0 <= self.beta1 < 1:
-            raise ValueError(f"beta1 must be in [0, 1), got {self.beta1}")
-        if not 0 <= self.constant_share <= 1:
-            raise ValueError(f"constant_share must be in [0, 1], got {self.constant_share}")
-        if self.discriminator_steps < 1:
-            raise ValueError(f"discriminator_steps must be at least 1, got {self.discriminator_steps}")
 
     def rate(self, batch_size: int) -> float:
         """The learning rate for batches of this size."""
@@ -272,9 +254,8 @@ class Synthesis(AdversarialModule):
         return self.adam(
             [module for module in (self.generator, self.encoder, self.coarse_image) if module is not None],
             [self.discriminator],
+            settings=chosen,
             learning_rate=chosen.rate(self.schedule.batch_size),
-            beta1=chosen.beta1,
-            constant_share=chosen.constant_share,
         )
 
 

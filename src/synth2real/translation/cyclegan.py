@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from synth2real import tracking
-from synth2real.adversarial import AdversarialModule, SampleSettings, fit_adversarial
+from synth2real.adversarial import AdamSettings, AdversarialModule, SampleSettings, fit_adversarial
 from synth2real.frames import read_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.resuming import resume_folder
@@ -46,17 +46,9 @@ class SourceSegmenter(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OptimizerSettings:
+class OptimizerSettings(AdamSettings):
     """The section ``translation.optimizer`` of params.yaml: Adam for the generators, and for the discriminators."""
 
-    learning_rate: float
-    """2e-4 in the paper."""
-    beta1: float
-    """Decay of the gradient's mean; 0.5 in the paper (beta2 is 0.999)."""
-    constant_share: float
-    """Share of the steps at the full learning rate; then it falls linearly to zero. 0.5 in the paper (100 of 200 epochs)."""
-    discriminator_steps: int
-    """Steps of the discriminators for each one of the generators; 1 in the paper, 5 in that of WGAN-GP."""
     gradient_norm: float | None
     """The gradients of the generators together, and of the discriminators together, are scaled down to this Euclidean norm
     (Pascanu et al., ICML 2013); null leaves them as they are, as in the paper."""
@@ -65,14 +57,7 @@ class OptimizerSettings:
     the last weights, as in the paper. It is at most (1 + step) / (10 + step), so that short trainings forget their start."""
 
     def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if not 0 <= self.beta1 < 1:
-            raise ValueError(f"beta1 must be in [0, 1), got {self.beta1}")
-        if not 0 <= self.constant_share <= 1:
-            raise ValueError(f"constant_share must be in [0, 1], got {self.constant_share}")
-        if self.discriminator_steps < 1:
-            raise ValueError(f"discriminator_steps must be at least 1, got {self.discriminator_steps}")
+        AdamSettings.__post_init__(self)
         if self.gradient_norm is not None and not self.gradient_norm > 0:
             raise ValueError(f"gradient_norm must be above 0, or null, got {self.gradient_norm}")
         if not 0 <= self.average < 1:
@@ -281,13 +266,7 @@ class CycleGAN(AdversarialModule):
     def configure_optimizers(self) -> Any:
         """Adam for both generators and for both discriminators."""
         chosen = self.settings.optimizer
-        return self.adam(
-            self.generators,
-            self.discriminators,
-            learning_rate=chosen.learning_rate,
-            beta1=chosen.beta1,
-            constant_share=chosen.constant_share,
-        )
+        return self.adam(self.generators, self.discriminators, settings=chosen, learning_rate=chosen.learning_rate)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the image pools with the rest of the state."""
