@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Final
 
 from pydantic import TypeAdapter
-from typing_extensions import TypedDict
 
 from synth2real.frames import FrameError, to_csv, write_text
 from synth2real.params import read_params, run
@@ -15,7 +15,8 @@ from synth2real.params import read_params, run
 VALUES: Final = Path("studies/pix2pix/params.yaml")
 
 
-class Variant(TypedDict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
     """An entry of ``variants`` in the study's params.yaml."""
 
     name: str
@@ -58,14 +59,14 @@ def main(scores: Path, out: Path) -> None:
     rows, protocols, real = [], set(), {}
     for variant in variants:
         seeds = []
-        for folder in sorted((scores / variant["name"]).glob("seed-*")):
+        for folder in sorted((scores / variant.name).glob("seed-*")):
             photos, diversity = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in ("photos", "diversity"))
             protocols.add(json.dumps(photos["protocol"]))
             seeds.append(measures(photos, diversity, "translated"))
             real = measures(photos, None, "source")
         if not seeds:
-            raise FrameError(f"{scores / variant['name']}: no scores; run `dvc repro studies/pix2pix/dvc.yaml`.")
-        rows.append(row(variant["study"], variant["name"], seeds))
+            raise FrameError(f"{scores / variant.name}: no scores; run `dvc repro studies/pix2pix/dvc.yaml`.")
+        rows.append(row(variant.study, variant.name, seeds))
     if len(protocols) != 1:
         raise FrameError(f"{scores}: expected scores of one protocol; run `dvc repro studies/pix2pix/dvc.yaml`.")
     rows.insert(0, row("all", "real photos", [real]))
