@@ -60,8 +60,14 @@ def test_studies_describe_each_stage_and_see_no_target_annotations_but_those_abo
             assert body["desc"], (path, name)
             assert SECRET not in str(body), (path, name)
             assert "hardware" not in str(body.get("params", [])), (path, name)
-            for entry in [*body.get("metrics", []), *body.get("plots", [])]:
-                assert next(iter(entry.values()))["cache"] is False, (path, name)
+            assert "metrics" not in body, (path, name)  # `dvc metrics diff` would miss those of studies that were not run
+            for entry in [*body.get("outs", []), *body.get("plots", [])]:
+                if isinstance(entry, str):
+                    assert entry.startswith("data/"), (path, name, entry)
+                else:
+                    (out, options), *_ = entry.items()
+                    assert out.startswith("studies/"), (path, name, out)
+                    assert options["cache"] is False, (path, name, out)
 
 
 def test_nothing_of_the_experiment_reads_what_a_study_writes(document: dict[str, Any]) -> None:
