@@ -28,12 +28,12 @@ _KILLED = """
 import os, pickle, signal, sys
 from pathlib import Path
 from synth2real.instances import train
-step = train._Training.training_step
+step = train.DetectorTraining.training_step
 def killing(self, batch, batch_idx):
     if self.current_epoch == 2 and batch_idx == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, batch, batch_idx)
-train._Training.training_step = killing
+train.DetectorTraining.training_step = killing
 frames, settings, hardware, folder = pickle.loads(Path(sys.argv[1]).read_bytes())
 train.train_detector(frames, settings, hardware=hardware, curves=folder / "curves.csv", resume=folder / "resume")
 """

@@ -9,15 +9,15 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torchvision.models.detection import MaskRCNN
 
 from synth2real.augmentation import AugmentationSettings
 from synth2real.frames import FrameSet
 from synth2real.hardware import HardwareSettings
 from synth2real.instances.data import InstanceSamples, Sample
-from synth2real.instances.mask_rcnn import NetworkSettings, build_detector
+from synth2real.instances.detectron2_network import Detectron2Detector, Detectron2Settings, describe, load_start
+from synth2real.instances.mask_rcnn import Detector, NetworkSettings, build_detector
 from synth2real.sampling import seed_of
-from synth2real.training import Schedule, fit
+from synth2real.training import Schedule, TrainingError, fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,9 @@ class OptimizerSettings:
 class InstanceSettings:
     """All that decides what detector a data set gives."""
 
+    backend: Literal["torchvision", "detectron2"]
+    """Whose Mask R-CNN: that of ``network``, or detectron2's; see :mod:`synth2real.instances.detectron2_network`."""
+    detectron2: Detectron2Settings
     network: NetworkSettings
     augmentation: AugmentationSettings
     min_area: int
@@ -67,14 +70,26 @@ class InstanceSettings:
             raise ValueError(f"copy_paste must be in [0, 1], got {self.copy_paste}")
 
 
-class _Training(pl.LightningModule):
-    def __init__(self, detector: MaskRCNN, settings: OptimizerSettings, steps: int) -> None:
+class DetectorTraining(pl.LightningModule):
+    """A detector in training.
+
+    Args:
+        detector: It is trained in place.
+        settings: How its weights move.
+        steps: Of the whole training.
+    """
+
+    def __init__(self, detector: Detector, settings: OptimizerSettings, steps: int) -> None:
         super().__init__()
         self.detector, self.settings, self.steps = detector, settings, steps
 
     def training_step(self, batch: Sequence[Sample], batch_idx: int) -> Tensor:
+        """The sum of all losses of a batch."""
         images = [sample.image / 255 for sample in batch]
-        losses: dict[str, Tensor] = self.detector(images, [sample.target for sample in batch])
+        try:
+            losses: dict[str, Tensor] = self.detector(images, [sample.target for sample in batch])
+        except FloatingPointError as error:  # detectron2's
+            raise TrainingError(f"step {self.global_step}: the training diverged. Lower the learning rate. {error}") from error
         total = torch.stack(tuple(losses.values())).sum()
         named = {name.removeprefix("loss_"): value for name, value in losses.items()}
         self.log("loss", total, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch), sync_dist=True)
@@ -82,15 +97,18 @@ class _Training(pl.LightningModule):
         return total
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Shortens the gradients."""
         torch.nn.utils.clip_grad_norm_(self.detector.parameters(), self.settings.gradient_norm)
 
     def configure_optimizers(self) -> Any:
+        """SGD or AdamW, with the rate's schedule."""
         rate, decay = self.settings.learning_rate, self.settings.weight_decay
+        backbone_name = self.detector.backbone_name if isinstance(self.detector, Detectron2Detector) else "backbone.body."
         backbone: list[Tensor] = []
         heads: list[Tensor] = []
         for name, parameter in self.detector.named_parameters():
             if parameter.requires_grad:
-                (backbone if name.startswith("backbone.body.") else heads).append(parameter)
+                (backbone if name.startswith(backbone_name) else heads).append(parameter)
         learning: list[dict[str, Any]] = [{"params": heads}, {"params": backbone, "lr": rate * self.settings.backbone_factor}]
         optimizer: torch.optim.Optimizer
         if self.settings.name == "sgd":
@@ -117,7 +135,7 @@ def rate_factor(step: int, steps: int, warm_up_steps: int) -> float:
 
 def train_detector(
     frames: FrameSet, settings: InstanceSettings, *, hardware: HardwareSettings, curves: Path, resume: Path
-) -> MaskRCNN:
+) -> Detector:
     """Trains a detector on frames with instances.
 
     Frames without an instance count: they say what background looks like.
@@ -127,7 +145,7 @@ def train_detector(
         settings: What to train, and how.
         hardware: On what.
         curves: CSV file with the epoch means of ``loss`` and its terms: ``objectness`` and ``rpn_box_reg`` of the proposal
-            network, ``classifier``, ``box_reg`` and ``mask`` of the heads.
+            network, ``classifier``, ``box_reg`` and ``mask`` of the heads; a config of detectron2 may have others.
         resume: Folder for the state of an unfinished training.
 
     Returns:
@@ -135,6 +153,8 @@ def train_detector(
 
     Raises:
         FrameError: If a file is missing or damaged, or there is no instance at all.
+        MissingDetectron2Error: If detectron2 is wanted and not installed.
+        Detectron2Error: If its config or weights cannot serve.
         TrainingError: If the training diverged.
     """
     samples = InstanceSamples(
@@ -145,8 +165,13 @@ def train_detector(
         copy_paste=settings.copy_paste,
         seed=settings.seed,
     )
-    detector = build_detector(settings.network, seed_of(settings.seed))
-    module = _Training(detector, settings.optimizer, settings.schedule.steps)
+    detector: Detector
+    if settings.backend == "detectron2":
+        detector = build_detector(describe(settings.detectron2, settings.network.size), seed_of(settings.seed))
+        load_start(detector, settings.detectron2.weights)
+    else:
+        detector = build_detector(settings.network, seed_of(settings.seed))
+    module = DetectorTraining(detector, settings.optimizer, settings.schedule.steps)
     fit(
         module,
         samples,
