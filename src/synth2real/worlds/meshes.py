@@ -104,12 +104,20 @@ class SceneObject:
     parts: tuple[Part, ...]
     footprint: tuple[float, float]
 
-    def at(self, x: float, y: float, yaw: float = 0.0, z: float = 0.0) -> tuple[Part, ...]:
-        """The parts in the world, the object turned by ``yaw`` radians about its centre and moved to (x, y, z)."""
+    def at(self, x: float, y: float, yaw: float = 0.0, z: float = 0.0, slope: float = 0.0) -> tuple[Part, ...]:
+        """The parts in the world, the object turned by ``yaw`` radians about its centre and moved to (x, y, z).
+
+        On a ``slope`` (rise over run along y) the object is sheared upward, so that what is vertical stays so.
+        """
         offset = np.array((x, y, z), np.float32)
-        turn = rotation_z(yaw).T.astype(np.float32)
+        turn = rotation_z(yaw)
+        facing = turn.T.astype(np.float32)
+        turn[2] += slope * turn[1]
+        moving = turn.T.astype(np.float32)
         return tuple(
-            part._replace(mesh=replace(part.mesh, vertices=part.mesh.vertices @ turn + offset, normals=part.mesh.normals @ turn))
+            part._replace(
+                mesh=replace(part.mesh, vertices=part.mesh.vertices @ moving + offset, normals=part.mesh.normals @ facing)
+            )
             for part in self.parts
         )
 

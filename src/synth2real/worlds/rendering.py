@@ -19,7 +19,7 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -28,11 +28,11 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 import panda3d
-from jaxtyping import Float32, Int32, UInt8, UInt16, UInt32
+from jaxtyping import Float, Float32, Int32, UInt8, UInt16, UInt32
 from panda3d import core
 
 from synth2real.label_space import INSTANCE_FACTOR, LABEL_BY_NAME, LABELS, VEIS_LABELS
-from synth2real.worlds.meshes import Mesh, Part, SceneObject, merge
+from synth2real.worlds.meshes import Mesh, Numbers, Part, SceneObject, merge
 
 core.loadPrcFileData(
     "synth2real",
@@ -60,6 +60,7 @@ class Placed(NamedTuple):
         y: position of its centre, metres.
         yaw: turn about its centre.
         z: height that it stands on.
+        slope: metres that what lies a metre further along y stands higher.
         velocity: metres a second along x and y; an object with a velocity is drawn where it is at the view's time.
     """
 
@@ -69,6 +70,7 @@ class Placed(NamedTuple):
     yaw: float = 0.0
     z: float = 0.0
     velocity: tuple[float, float] = (0.0, 0.0)
+    slope: float = 0.0
 
     @property
     def moves(self) -> bool:
@@ -100,6 +102,49 @@ class View(NamedTuple):
     time: float = 0.0
 
 
+class Relief(NamedTuple):
+    """How high the ground is: it rises and falls along y alone, linearly between points; flat before and behind them.
+
+    Attributes:
+        along: of the points, rising, metres.
+        height: of the points, metres.
+    """
+
+    along: Float[np.ndarray, "n"]
+    height: Float[np.ndarray, "n"]
+
+    def at(self, along: Numbers) -> Float[np.ndarray, "*n"]:
+        """Height of the ground at y = ``along``."""
+        return np.interp(np.asarray(along, np.float64), self.along, self.height)
+
+    def slope(self, along: float) -> float:
+        """Rise over run around y = ``along``."""
+        low, high = self.at((along - 1.0, along + 1.0)).tolist()
+        return float(high - low) / 2.0
+
+
+FLAT: Final = Relief(np.zeros(1), np.zeros(1))
+"""Ground without hills."""
+
+
+class Lamp(NamedTuple):
+    """A light in the scene, which throws no shadows.
+
+    Attributes:
+        x: position, metres.
+        y: position, metres.
+        z: position, metres.
+        height: above the ground, metres.
+        colour: linear RGB irradiance on the ground right below.
+    """
+
+    x: float
+    y: float
+    z: float
+    height: float
+    colour: tuple[float, float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Light:
     """Where light comes from, as linear RGB irradiances; a white surface under an irradiance of 1 is white.
@@ -110,6 +155,7 @@ class Light:
         sky: from above, on a surface that faces up.
         ground: from below, on a surface that faces down.
         softness: standard deviation of the shadows' blur, metres; infinite under a covered sky, where nothing throws shadows.
+        lamps: what else shines, by night; only under a covered sky.
     """
 
     direction: tuple[float, float, float]
@@ -117,6 +163,7 @@ class Light:
     sky: tuple[float, float, float]
     ground: tuple[float, float, float]
     softness: float
+    lamps: tuple[Lamp, ...] = ()
 
     @property
     def is_covered(self) -> bool:
@@ -132,6 +179,28 @@ class Light:
         irradiance: Float32[np.ndarray, "n 3"] = shares @ np.stack((sun, sky - ground)) + ground
         return irradiance
 
+    def from_lamps(self, vertices: Float32[np.ndarray, "n 3"], normals: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3"]:
+        """Irradiance that lamps within 30 m throw on surfaces here: the inverse-square law and Lambert's cosine law.
+
+        The cosine is wrapped, so that what looks away from a lamp gets a little light too, as from the street around.
+        """
+        low, high = vertices.min(axis=0) - _LAMP_REACH, vertices.max(axis=0) + _LAMP_REACH
+        total = np.zeros_like(vertices)
+        for lamp in self.lamps:
+            place = np.array((lamp.x, lamp.y, lamp.z), np.float32)
+            if (low[:2] > place[:2]).any() or (high[:2] < place[:2]).any():
+                continue
+            away = place - vertices
+            square = np.einsum("ij,ij->i", away, away)
+            cosine = np.einsum("ij,ij->i", away, normals) / np.sqrt(square + 1e-6)
+            share = lamp.height**2 * np.maximum(0.65 * cosine + 0.35, 0.0) / (square + 0.3 * lamp.height**2)
+            total += (share * (square < _LAMP_REACH**2))[:, None] * np.asarray(lamp.colour, np.float32)
+        return total
+
+    def seen_from(self, x: float, y: float, z: float) -> "Light":
+        """The light with its lamps as they are from that point, which becomes the origin."""
+        return replace(self, lamps=tuple(lamp._replace(x=lamp.x - x, y=lamp.y - y, z=lamp.z - z) for lamp in self.lamps))
+
 
 @dataclass(frozen=True, slots=True)
 class Material:
@@ -140,10 +209,12 @@ class Material:
     Attributes:
         pixels: RGB, or RGBA: where alpha is below a half, the surface is seen through; sides powers of two.
         tile: metres (texture units) that one copy covers.
+        shines: whether the surface's colours are light that it sends out, whatever falls on it.
     """
 
     pixels: UInt8[np.ndarray, "h w channels"]
     tile: float
+    shines: bool = False
 
     @property
     def is_cut_out(self) -> bool:
@@ -162,6 +233,7 @@ class Scene:
         materials: by the names that the meshes use.
         sky: panorama, RGB, sides powers of two; its columns go once around, its rows from the
             zenith to 10 degrees below the horizon.
+        relief: the ground's height, which moving objects follow.
     """
 
     ground: tuple[Part, ...]
@@ -169,6 +241,7 @@ class Scene:
     light: Light
     materials: Mapping[str, Material]
     sky: UInt8[np.ndarray, "h w 3"]
+    relief: Relief = FLAT
 
 
 class Rendering(NamedTuple):
@@ -209,6 +282,7 @@ class Renderer:
         self._labels = np.zeros(1, np.uint8)
         self._moving: list[tuple[Placed, tuple[core.NodePath, core.NodePath]]] = []
         self._sky: core.NodePath | None = None
+        self._relief = FLAT
         self._textures: _Textures | None = None
 
     def load(self, scene: Scene) -> None:
@@ -223,29 +297,35 @@ class Renderer:
         self._moving = []
         for owner, placed in enumerate(scene.placed, 1):
             if placed.moves:
-                own = _Batches(textures, scene.light)
+                own = _Batches(textures, scene.light.seen_from(placed.x, placed.y, placed.z))
                 for part in placed.thing.at(0.0, 0.0, placed.yaw):
                     own.add(part, numbers.of(owner, part), ground=False)
                 nodes = (self._image.root.attach_new_node("mover"), self._ids.root.attach_new_node("mover"))
                 own.attach(*nodes)
-                _contact_shadows([placed._replace(x=0.0, y=0.0, z=0.0)]).reparent_to(nodes[0])
+                _contact_shadows([placed._replace(x=0.0, y=0.0, z=0.0)], FLAT).reparent_to(nodes[0])
                 self._moving.append((placed, nodes))
             else:
-                for part in placed.thing.at(placed.x, placed.y, placed.yaw, placed.z):
+                for part in placed.thing.at(placed.x, placed.y, placed.yaw, placed.z, placed.slope):
                     batches.add(part, numbers.of(owner, part), ground=False)
         for part_of in (self._image, self._ids):
             part_of.buffer.set_active(False)
         still = [placed for placed in scene.placed if not placed.moves]
-        shadows = None if scene.light.is_covered else _light_map(scene.light, batches.casters(), still)
+        if scene.light.lamps:
+            shadows: core.Texture | None = _lamp_map(scene.light, still)
+        elif scene.light.is_covered:
+            shadows = None
+        else:
+            shadows = _light_map(scene.light, batches.casters(), still, scene.relief)
         large = [placed for placed in still if _darkens(placed)]
-        if scene.light.is_covered and large:  # soft patches darken the ground for less than a light map
-            _contact_shadows(large).reparent_to(self._image.root)
+        if shadows is None and large:  # soft patches darken the ground for less than a light map
+            _contact_shadows(large, scene.relief).reparent_to(self._image.root)
         for part_of in (self._image, self._ids):
             part_of.buffer.set_active(True)
         for part in scene.ground:
             batches.add(part, numbers.of(0, part), ground=True)
         batches.attach(self._image.root, self._ids.root, shadows)
         self._labels = numbers.labels()
+        self._relief = scene.relief
         self._sky = _sky_dome(scene.sky)
         self._sky.reparent_to(self._image.root)
 
@@ -263,8 +343,10 @@ class Renderer:
         self._sky.set_pos(view.x, view.y, view.z)
         for placed, nodes in self._moving:
             x, y = placed.x + placed.velocity[0] * view.time, placed.y + placed.velocity[1] * view.time
+            z = placed.z + float(self._relief.at(y) - self._relief.at(placed.y))
+            pitch = float(np.degrees(np.arctan(self._relief.slope(y))))
             for node in nodes:
-                node.set_pos(x, y, placed.z)
+                node.set_pos_hpr(x, y, z, 0.0, pitch, 0.0)
         for each in (self._image, self._ids):
             each.camera.set_pos_hpr(view.x, view.y, view.z, *(float(np.degrees(a)) for a in (view.yaw, view.pitch, view.roll)))
         core.GraphicsEngine.get_global_ptr().render_frame()
@@ -395,6 +477,10 @@ class _Textures:
         """Whether the material has holes."""
         return bool(name) and self._material(name).is_cut_out
 
+    def shines(self, name: str) -> bool:
+        """Whether the material sends out light."""
+        return bool(name) and self._material(name).shines
+
     def _material(self, name: str) -> Material:
         try:
             return self.materials[name]
@@ -449,11 +535,19 @@ class _Batches:
     def _image_rows(self, mesh: Mesh, ground: bool) -> tuple[np.ndarray, Int32[np.ndarray, "m 3"]]:
         rows = np.empty(len(mesh.vertices), _GROUND_COLUMNS if ground else _IMAGE_COLUMNS)
         rows["vertex"] = mesh.vertices
-        rows["colour"] = _shaded(mesh, self._light)
+        rows["colour"] = _shaded(mesh.colours, self._irradiance(mesh, ground))
         rows["texel"] = mesh.texture_coordinates / self._textures.tile(mesh.texture) if mesh.texture else 0.0
         if ground:
             rows["shadow"] = (mesh.vertices[:, :2] - _LIGHT_MAP_ORIGIN) / _LIGHT_MAP_METRES
         return rows, mesh.triangles
+
+    def _irradiance(self, mesh: Mesh, ground: bool) -> Float32[np.ndarray, "n 3"]:
+        if self._textures.shines(mesh.texture):
+            return np.ones_like(mesh.colours)
+        falls = self._light.on(mesh.normals)
+        if self._light.lamps:
+            falls += _brightest(self._light) if ground else self._light.from_lamps(mesh.vertices, mesh.normals)
+        return falls
 
 
 def _id_rows(numbered: Sequence[tuple[Mesh, int]]) -> tuple[np.ndarray, Int32[np.ndarray, "m 3"]]:
@@ -467,8 +561,8 @@ def _id_rows(numbered: Sequence[tuple[Mesh, int]]) -> tuple[np.ndarray, Int32[np
     return rows, np.concatenate([mesh.triangles + start for (mesh, _), start in zip(numbered, starts, strict=True)])
 
 
-def _shaded(mesh: Mesh, light: Light) -> UInt8[np.ndarray, "n 4"]:
-    linear = mesh.colours * light.on(mesh.normals)
+def _shaded(albedo: Float32[np.ndarray, "n 3"], irradiance: Float32[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "n 4"]:
+    linear = albedo * irradiance
     colour = np.empty((len(linear), 4), np.uint8)
     exposed = 1.0 - np.exp(-_FILM_SPEED * linear)  # a film's response: dark things gain, bright things never clip
     colour[:, :3] = 255.0 * np.sqrt(exposed) + 0.5  # display gamma of 2
@@ -565,16 +659,16 @@ def _blob() -> core.Texture:
     return texture
 
 
-def _contact_shadows(placed: Sequence[Placed]) -> core.NodePath:
+def _contact_shadows(placed: Sequence[Placed], relief: Relief) -> core.NodePath:
     """A soft dark patch under each object, turned as it is."""
     rows = np.zeros((len(placed), 4), _IMAGE_COLUMNS)
     rows["texel"] = ((0, 0), (1, 0), (1, 1), (0, 1))
     rows["colour"] = 255
-    for patch, (thing, x, y, yaw, z, _) in zip(rows["vertex"], placed, strict=True):
+    for patch, (thing, x, y, yaw, z, _, _) in zip(rows["vertex"], placed, strict=True):
         size = [max(1.25 * side, side + 0.25) for side in thing.footprint]
         c, s = np.cos(yaw), np.sin(yaw)
         patch[:, :2] = (rows["texel"][0] - 0.5) * size @ np.array(((c, s), (-s, c))) + (x, y)
-        patch[:, 2] = z + 0.025
+        patch[:, 2] = z + relief.at(patch[:, 1]) - relief.at(y) + 0.025
     first = 4 * np.arange(len(placed), dtype=np.int32)[:, None, None]
     node = core.NodePath(_geom_node(rows.reshape(-1), (first + np.array(((0, 1, 2), (0, 2, 3)), np.int32)).reshape(-1, 3)))
     node.set_texture(_blob())
@@ -592,6 +686,8 @@ def _darkens(placed: Placed) -> bool:
 _LIGHT_MAP_SIZE: Final = (1024, 256)  # rows along y, columns along x
 _LIGHT_MAP_ORIGIN: Final = np.array((-32.0, -20.0), np.float32)
 _LIGHT_MAP_METRES: Final = np.array((64.0, 256.0), np.float32)
+_LIGHT_MAP_SCALE: Final = np.array(_LIGHT_MAP_SIZE[::-1], np.float32) / _LIGHT_MAP_METRES
+_LAMP_REACH: Final = 30.0  # metres
 
 
 @cache
@@ -610,26 +706,55 @@ def _shadow_pass() -> _Pass:
     return shadow
 
 
-def _light_map(light: Light, casters: Sequence[Mesh], still: Sequence[Placed]) -> core.Texture:
+def _touched(still: Sequence[Placed]) -> Float32[np.ndarray, "rows columns"]:
+    """What is left of the light where things stand: large ones darken the ground around them; rows along +y."""
+    contact = np.ones(_LIGHT_MAP_SIZE, np.float32)
+    for placed in still:
+        if _darkens(placed):
+            corners = (_footprint(placed) - _LIGHT_MAP_ORIGIN) * _LIGHT_MAP_SCALE
+            cv2.fillConvexPoly(contact, np.round(corners * 16).astype(np.int32), 0.45, cv2.LINE_AA, 4)
+    sigma = (0.35 * _LIGHT_MAP_SCALE).tolist()
+    return np.asarray(cv2.GaussianBlur(contact, (0, 0), sigmaX=sigma[0], sigmaY=sigma[1]))
+
+
+def _brightest(light: Light) -> Float32[np.ndarray, "3"]:
+    """The irradiance from lamps that the light map calls 1."""
+    colours = np.array([lamp.colour for lamp in light.lamps], np.float32)
+    return np.asarray(1.25 * colours.max(axis=0))
+
+
+def _lamp_map(light: Light, still: Sequence[Placed]) -> core.Texture:
+    """How bright the ground is by night, in [0, 1] of what :func:`_brightest` and the sky give: pools of light under lamps."""
+    total = np.zeros((*_LIGHT_MAP_SIZE, 3), np.float32)
+    reach = np.ceil(_LAMP_REACH * _LIGHT_MAP_SCALE).astype(int)
+    for lamp in light.lamps:
+        column, row = np.round((np.array((lamp.x, lamp.y)) - _LIGHT_MAP_ORIGIN) * _LIGHT_MAP_SCALE).astype(int)
+        rows = slice(max(0, row - reach[1]), max(0, row + reach[1]))
+        columns = slice(max(0, column - reach[0]), max(0, column + reach[0]))
+        window = total[rows, columns]
+        y, x = np.ogrid[rows.start : rows.start + window.shape[0], columns.start : columns.start + window.shape[1]]
+        square = ((x - column) / _LIGHT_MAP_SCALE[0]) ** 2 + ((y - row) / _LIGHT_MAP_SCALE[1]) ** 2
+        share = (lamp.height**2 / (square + lamp.height**2)) ** 1.5
+        window += share[..., None].astype(np.float32) * np.asarray(lamp.colour, np.float32)
+    dark = light.on(np.array(((0.0, 0.0, 1.0),), np.float32))[0]
+    levels = 255.0 * np.sqrt(np.minimum((total + dark) / (_brightest(light) + dark), 1.0) * _touched(still)[..., None])
+    return _texture(levels[::-1].astype(np.uint8), core.SamplerState.WM_clamp)
+
+
+def _light_map(light: Light, casters: Sequence[Mesh], still: Sequence[Placed], relief: Relief) -> core.Texture:
     """How bright the ground is, in [0, 1] of a surface in full sun.
 
     Args:
         light: the light.
         casters: what throws shadows.
         still: what stands still darkens the ground that it stands on.
+        relief: the ground.
     """
-    contact = np.ones(_LIGHT_MAP_SIZE, np.float32)  # rows along +y
-    scale = np.array(_LIGHT_MAP_SIZE[::-1], np.float32) / _LIGHT_MAP_METRES
-    for placed in still:
-        if _darkens(placed):
-            corners = (_footprint(placed) - _LIGHT_MAP_ORIGIN) * scale
-            cv2.fillConvexPoly(contact, np.round(corners * 16).astype(np.int32), 0.45, cv2.LINE_AA, 4)
-    occluded = cv2.GaussianBlur(contact, (0, 0), sigmaX=0.35 * scale[0], sigmaY=0.35 * scale[1])
-    touch = (255.0 * np.sqrt(occluded)).astype(np.uint8)
+    touch = (255.0 * np.sqrt(_touched(still))).astype(np.uint8)
     pixels = np.asarray(cv2.merge((touch, touch, touch)))
     if casters:
-        blur = np.maximum(light.softness * scale, 0.3).tolist()
-        dark = np.asarray(cv2.GaussianBlur(_thrown(light, casters), (0, 0), sigmaX=blur[0], sigmaY=blur[1]))
+        blur = np.maximum(light.softness * _LIGHT_MAP_SCALE, 0.3).tolist()
+        dark = np.asarray(cv2.GaussianBlur(_thrown(light, casters, relief), (0, 0), sigmaX=blur[0], sigmaY=blur[1]))
         full = light.on(np.array(((0.0, 0.0, 1.0),), np.float32))[0]
         lost = (
             light.direction[2] * np.asarray(light.sun, np.float32) / full * np.linspace(0.0, 1.0, 256, dtype=np.float32)[:, None]
@@ -639,13 +764,14 @@ def _light_map(light: Light, casters: Sequence[Mesh], still: Sequence[Placed]) -
     return _texture(pixels[::-1], core.SamplerState.WM_clamp)
 
 
-def _thrown(light: Light, casters: Sequence[Mesh]) -> UInt8[np.ndarray, "rows columns"]:
+def _thrown(light: Light, casters: Sequence[Mesh], relief: Relief) -> UInt8[np.ndarray, "rows columns"]:
     """The shadows on the ground: 255 in them, 0 elsewhere."""
     shadow = _shadow_pass()
     shadow.clear()
     x, y, z = light.direction
     shear = np.array(((1.0, 0.0, -x / z), (0.0, 1.0, -y / z), (0.0, 0.0, 0.01)), np.float32)
     rows, triangles = _id_rows([(mesh, 0xFFFFFF) for mesh in casters])
+    rows["vertex"][:, 2] -= relief.at(rows["vertex"][:, 1])
     rows["vertex"] = rows["vertex"] @ shear.T
     shadow.root.attach_new_node(_geom_node(rows, triangles))
     shadow.buffer.set_active(True)
