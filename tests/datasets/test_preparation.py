@@ -37,7 +37,14 @@ ROOT = Path(__file__).parents[2]
 
 def settings_for(root: Path, dataset: str = "gta5", **changes: object) -> PreparationSettings:
     whole = PreparationSettings(
-        dataset="gta5", root=str(root), splits=("train",), validation_fraction=0.0, size=None, limit=None, video=None
+        dataset="gta5",
+        root=str(root),
+        splits=("train",),
+        validation_fraction=0.0,
+        size=None,
+        limit=None,
+        sampling="even",
+        video=None,
     )
     return replace(whole, dataset=dataset, **changes)  # type: ignore[arg-type]
 
@@ -170,7 +177,7 @@ def raw_frames(number: int, split: str = "train") -> list[RawFrame]:
 @given(st.integers(1, 300), st.integers(1, 300))
 @settings(deadline=None)
 def test_a_limit_takes_evenly_spaced_frames(number: int, limit: int) -> None:
-    chosen = choose(raw_frames(number), settings_for(Path(), limit=limit))
+    chosen = choose(raw_frames(number), settings_for(Path(), limit=limit), 1)
     indices = [int(frame.frame_id) for frame in chosen]
     assert len(indices) == min(number, limit)
     steps = np.diff([*indices, number])
@@ -184,7 +191,7 @@ def test_the_validation_part_is_the_end_of_each_folder() -> None:
         for folder in ("multi_class", "single_class")
         for frame in raw_frames(20)
     ]
-    chosen = choose(frames[::-1], settings_for(Path(), splits=("train", "val"), validation_fraction=0.2))
+    chosen = choose(frames[::-1], settings_for(Path(), splits=("train", "val"), validation_fraction=0.2), 1)
     held_out = [frame.frame_id for frame in chosen if frame.split == "val"]
     assert held_out == [f"{folder}_{index:05d}" for folder in ("multi_class", "single_class") for index in range(16, 20)]
 
@@ -192,7 +199,7 @@ def test_the_validation_part_is_the_end_of_each_folder() -> None:
 @given(st.integers(2, 300), st.floats(1e-9, 0.999))
 @settings(deadline=None)
 def test_a_validation_part_has_its_share_but_leaves_frames_on_both_sides(number: int, fraction: float) -> None:
-    chosen = choose(raw_frames(number), settings_for(Path(), splits=("train", "val"), validation_fraction=fraction))
+    chosen = choose(raw_frames(number), settings_for(Path(), splits=("train", "val"), validation_fraction=fraction), 1)
     held_out = [frame.split for frame in chosen].count("val")
     assert 1 <= held_out < number
     assert abs(held_out - fraction * number) <= 1
@@ -202,9 +209,9 @@ def test_a_split_without_frames_is_named() -> None:
     with pytest.raises(
         FrameError, match=r"no frame of split 'val' in gta5; its frames are train, and val by validation_fraction"
     ):
-        choose(raw_frames(5), settings_for(Path("raw"), splits=("train", "val")))
+        choose(raw_frames(5), settings_for(Path("raw"), splits=("train", "val")), 1)
     with pytest.raises(FrameError, match=r"no frame of split 'test' in camvid"):
-        choose(raw_frames(5), settings_for(Path("raw"), "camvid", splits=("test",)))
+        choose(raw_frames(5), settings_for(Path("raw"), "camvid", splits=("test",)), 1)
 
 
 def test_clips_hold_each_moment_once_and_one_video_each() -> None:
@@ -392,7 +399,8 @@ def test_killed_half_way_it_is_not_taken_for_whole(gta: Path, tmp_path: Path) ->
             return done(raw, **paths)
         preparation.prepare_frame = prepare_frame
         chosen = preparation.PreparationSettings(
-            dataset="gta5", root={str(gta)!r}, splits=("train",), validation_fraction=0.0, size=None, limit=None, video=None)
+            dataset="gta5", root={str(gta)!r}, splits=("train",), validation_fraction=0.0, size=None, limit=None,
+            sampling="even", video=None)
         preparation.prepare(chosen, pathlib.Path({str(tmp_path / "out")!r}), None, needs="labels", workers=1)
         """
     )
@@ -413,7 +421,7 @@ def run_stage(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 def test_the_stage_reads_its_section(gta: Path, tmp_path: Path) -> None:
     section = {
         "dataset": "gta5", "root": "raw", "splits": ["train"], "validation_fraction": 0, "size": [6, 10], "limit": 3,
-        "video": None,
+        "sampling": "even", "video": None,
     }  # fmt: skip
     hardware = {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 1, "tracking": False}
     params = {"hardware": hardware, "prepare": {"source": section, "target": section}}

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from synth2real.datasets import viper
 from synth2real.datasets.viper import list_viper, read_viper
 from synth2real.frames import FrameError
+from synth2real.label_space import LABELS, VIPER_CLASSES
 
 PERSON, CAR, VAN, ROAD, SIGN = 20, 24, 25, 3, 14
 
@@ -89,3 +91,33 @@ def test_faults_are_named(raw: Path) -> None:
     instances.rename(instances.with_name("001_00002.png"))
     with pytest.raises(FrameError, match="has no annotation"):
         list_viper(raw, ("train",))
+
+
+def test_every_class_becomes_what_the_docstring_says(tmp_path: Path) -> None:
+    """Each of the 32 classes, by name, against the table in words."""
+    ignored = {"unlabeled": "unlabeled", "ambiguous": "unlabeled"}
+    ignored |= dict.fromkeys(("infrastructure", "billboard", "fire hydrant", "trash can"), "static")
+    ignored |= dict.fromkeys(("mobile barrier", "chair", "trash", "animal", "plane", "boat"), "dynamic")
+    renamed = {"railtrack": "rail track", "tree": "vegetation", "van": "car"}
+    classes = np.arange(32, dtype=np.uint8).reshape(4, 8)
+    write_frame(tmp_path, "train", "001_00001", classes, None)
+    (frame,) = list_viper(tmp_path, ("train",))
+    assert frame.annotation is not None
+    assert frame.label_ids is not None
+    label_ids = frame.annotation().label_ids
+    np.testing.assert_array_equal(frame.label_ids(), label_ids)
+    found = {item.name: LABELS[label_id].name for item, label_id in zip(VIPER_CLASSES, label_ids.ravel(), strict=True)}
+    assert found == {name: (ignored | renamed).get(name, name) for name in found}
+    assert viper.__doc__ is not None
+    for item in VIPER_CLASSES:
+        assert f"{item.name} {item.viper_id}" in viper.__doc__
+
+
+def test_an_unknown_class_of_an_instance_map_is_named(raw: Path) -> None:
+    label = raw / "train" / "cls" / "001" / "001_00001.png"
+    instances = raw / "train" / "inst" / "001" / "001_00001.png"
+    encoded = np.array(Image.open(instances))
+    encoded[0, 0, 0] = 77
+    Image.fromarray(encoded).save(instances)
+    with pytest.raises(FrameError, match=r"inst.*unknown class ids 77 \(1 pixels\)"):
+        read_viper(label, instances)

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Float32
 from PIL import ExifTags, Image
 
 from synth2real.datasets.camvid import list_camvid
 from synth2real.datasets.cityscapes import list_cityscapes
+from synth2real.datasets.diversity import describe_layout, farthest_first
 from synth2real.datasets.folder import list_folder
 from synth2real.datasets.gta import list_gta
 from synth2real.datasets.raw import WHOLE_SET, Annotation, RawFrame
@@ -59,7 +61,10 @@ class PreparationSettings:
     size: tuple[int, int] | None
     """(height, width) in pixels that all frames are resized to; ``None`` keeps each frame's own size."""
     limit: int | None
-    """At most so many frames of each split, evenly spaced; ``None`` takes all."""
+    """At most so many frames of each split; ``None`` takes all."""
+    sampling: Literal["even", "diverse"]
+    """Which frames a limit leaves: evenly spaced ones, or those whose label maps differ most
+    (:func:`synth2real.datasets.diversity.farthest_first`)."""
     video: VideoSettings | None
     """Which moments to take, where the data set is ``video``; else ``None``."""
 
@@ -118,14 +123,16 @@ def list_raw(settings: PreparationSettings) -> tuple[RawFrame, ...]:
             return list_videos(root, settings.video)
 
 
-def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tuple[RawFrame, ...]:
+def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings, workers: int) -> tuple[RawFrame, ...]:
     """The frames that the settings take, sorted by id, each with its final split; excluded ones are left out.
+
+    Nothing is decoded, but for the label maps of all frames where the settings take the most diverse ones.
 
     In a set without splits, ``val`` is the last part of each folder of images, at least one frame where there are two: frames
     follow one another in time or in scene, and a random part would show the same scenes to training too.
 
     Raises:
-        FrameError: If a split has no frame, or two frames have one id.
+        FrameError: If a split has no frame, or two frames have one id, or diverse ones are wanted of frames without labels.
     """
     chosen: list[RawFrame] = []
     own_splits = settings.dataset in SPLIT_SETS
@@ -139,13 +146,24 @@ def choose(raw_frames: Sequence[RawFrame], settings: PreparationSettings) -> tup
                 "it has its own splits" if own_splits else f"its frames are {WHOLE_SET}, and {VALIDATION} by validation_fraction"
             )
             raise FrameError(f"{settings.root}: no frame of split {split!r} in {settings.dataset}; {remedy}. Change `splits`.")
-        count = len(members) if settings.limit is None else min(settings.limit, len(members))
-        chosen.extend(members[index * len(members) // count] for index in range(count))
+        if settings.limit is None or settings.limit >= len(members):
+            chosen += members
+        elif settings.sampling == "even":
+            chosen += (members[index * len(members) // settings.limit] for index in range(settings.limit))
+        else:
+            _require_annotations(members)
+            layouts = map_frames(_layout, members, workers=workers, description="read label maps")
+            chosen += (members[index] for index in farthest_first(np.stack(list(layouts)), settings.limit))
     chosen.sort(key=lambda frame: frame.frame_id)
     for first, second in pairwise(chosen):
         if first.frame_id == second.frame_id:
             raise FrameError(f"{first.image} and {second.image} both give frame id {first.frame_id!r}. Rename one of the two.")
     return tuple(chosen)
+
+
+def _layout(raw: RawFrame) -> Float32[np.ndarray, " features"]:
+    assert raw.annotation is not None
+    return describe_layout(raw.annotation().label_ids if raw.label_ids is None else raw.label_ids())
 
 
 def _with_validation_part(frames: Sequence[RawFrame], fraction: float) -> list[RawFrame]:
@@ -185,8 +203,13 @@ def prepare(
     for folder in (out, annotations_out):
         if folder is not None and folder.exists() and any(folder.iterdir()):
             raise FrameError(f"{folder}: expected an empty or absent folder, found files. Delete it, or choose another.")
+    if needs == "images" and settings.sampling != "even":
+        raise FrameError(
+            f"{settings.root}: sampling is {settings.sampling}, which looks at labels; of these frames only the images may be "
+            "used. Set `sampling` to even."
+        )
     raw_frames = list_raw(settings)
-    chosen = choose(raw_frames, settings)
+    chosen = choose(raw_frames, settings, workers)
     if needs != "images":
         _require_annotations(chosen)
     elif annotations_out is None:

@@ -39,6 +39,8 @@ class RawFrame(NamedTuple):
     """Why a known-bad frame is left out; empty for good frames."""
     moment: float = 0.0
     """Where ``image`` is a video: seconds from its beginning."""
+    label_ids: Callable[[], UInt8[np.ndarray, "height width"]] | None = None
+    """Decodes the label ids alone, where that is much quicker than ``annotation``."""
 
 
 def files_by_path(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES, *, ending: str = "") -> dict[str, Path]:
