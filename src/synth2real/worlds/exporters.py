@@ -230,8 +230,11 @@ class _Frame(NamedTuple):
 
 def _write_image(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
     """Writes a PNG whose pixels are stored as they are: compression halves it at best, but costs a tenth of the rendering."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_PNG_COMPRESSION, 0))
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _STORED)
     write_bytes(path, encoded.tobytes())
+
+
+_STORED: Final = (cv2.IMWRITE_PNG_COMPRESSION, 0, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE)
 
 
 def _write_gta(root: Path, job: _Job, number: int, rendering: Rendering, settings: WorldSettings) -> _Frame:
