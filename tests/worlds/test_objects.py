@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,12 +11,23 @@ from synth2real.worlds.objects import buildings, people, street_furniture, two_w
 
 Builder = Callable[[np.random.Generator], SceneObject]
 
+SIZES = {
+    "car": ((1.6, 2.5), (2.7, 5.9), (1.2, 2.8)),
+    "truck": ((2.2, 3.3), (5.8, 16.5), (2.4, 4.2)),
+    "bus": ((2.0, 3.1), (6.3, 18.6), (2.5, 4.8)),
+    "train": ((2.1, 2.9), (8.0, 37.0), (4.0, 6.0)),
+}
 # builder, labels with the instances they may have, most triangles, and the ranges of (width, length, height) in metres
 OBJECTS: dict[str, tuple[Builder, dict[int, set[int]], int, tuple[tuple[float, float], ...]]] = {
-    "car": (vehicles.car, {26: {1}}, 900, ((1.6, 2.4), (3.5, 5.3), (1.35, 2.25))),
-    "truck": (vehicles.truck, {27: {1}}, 1000, ((2.2, 3.2), (5.8, 10.0), (2.4, 3.8))),
-    "bus": (vehicles.bus, {28: {1}}, 900, ((2.4, 3.1), (9.4, 13.0), (2.8, 4.6))),
-    "train": (vehicles.train, {31: {1}}, 900, ((2.3, 2.9), (16.0, 33.0), (4.0, 6.0))),
+    "car": (vehicles.car, {26: {1}}, 1500, SIZES["car"]),
+    "parked car": (lambda rng: vehicles.car(rng, parked=True), {26: {1}}, 1500, ((1.6, 4.2), (2.7, 7.4), (1.2, 2.8))),
+    "truck": (vehicles.truck, {27: {1}}, 1700, SIZES["truck"]),
+    "bus": (vehicles.bus, {28: {1}}, 2000, SIZES["bus"]),
+    "train": (vehicles.train, {31: {1}}, 2700, SIZES["train"]),
+    **{f"{kind} car": (partial(vehicles.car, kind=kind), {26: {1}}, 1500, SIZES["car"]) for kind in vehicles.CAR_KINDS},
+    **{f"{kind} truck": (partial(vehicles.truck, kind=kind), {27: {1}}, 1700, SIZES["truck"]) for kind in vehicles.TRUCK_KINDS},
+    **{f"{kind} bus": (partial(vehicles.bus, kind=kind), {28: {1}}, 2000, SIZES["bus"]) for kind in vehicles.BUS_KINDS},
+    **{f"{kind}": (partial(vehicles.train, kind=kind), {31: {1}}, 2700, SIZES["train"]) for kind in vehicles.TRAIN_KINDS},
     "person": (people.person, {24: {1}}, 700, ((0.25, 1.2), (0.2, 1.6), (1.1, 2.05))),
     "bicycle": (lambda rng: two_wheelers.bicycle(rng, False), {33: {1}}, 650, ((0.4, 0.9), (1.5, 2.2), (0.85, 1.4))),
     "cyclist": (lambda rng: two_wheelers.bicycle(rng, True), {25: {1}, 33: {2}}, 1400, ((0.4, 1.1), (1.5, 2.2), (1.5, 2.1))),
@@ -142,16 +154,36 @@ def test_the_nearest_surface_faces_the_viewer(name: str) -> None:
     assert front >= 0.96 * hits
 
 
-@pytest.mark.parametrize("kind", vehicles.CAR_KINDS)
-def test_car_kinds_have_their_proportions(kind: vehicles.CarKind) -> None:
-    sizes = np.array(
-        [(car.footprint[1], car.height) for car in (vehicles.car(np.random.default_rng(s), kind) for s in range(20))]
-    )
-    lengths, heights = sizes.T
-    spans = {"hatchback": (3.5, 4.4), "saloon": (4.3, 5.15), "estate": (4.3, 5.1), "suv": (4.1, 4.95), "van": (4.4, 5.3)}
-    assert (lengths >= spans[kind][0]).all()
-    assert (lengths <= spans[kind][1]).all()
-    assert (heights.min() > 1.8) == (kind == "van")
+def test_car_kinds_have_their_proportions() -> None:
+    sizes = {
+        kind: np.array(
+            [(car.footprint[1], car.height) for car in (vehicles.car(np.random.default_rng(s), kind) for s in range(9))]
+        )
+        for kind in vehicles.CAR_KINDS
+    }
+    length, height = ({kind: size[:, axis].mean() for kind, size in sizes.items()} for axis in (0, 1))
+    assert length["city"] < length["hatchback"] < length["saloon"] < length["pickup"]
+    assert height["coupe"] < height["saloon"] < height["suv"] < height["jeep"] < height["van"]
+    assert height["taxi"] > height["saloon"] - 0.1
+
+
+def test_parked_cars_have_open_doors_and_turned_wheels_at_times_and_driven_ones_never() -> None:
+    def widths(parked: bool) -> set[float]:
+        cars = (vehicles.car(np.random.default_rng(seed), "suv", parked=parked) for seed in range(30))
+        return {round(car.footprint[0], 3) for car in cars}
+
+    assert max(widths(False)) < 2.4
+    assert max(widths(True)) > max(widths(False))
+
+
+def test_paint_is_drawn_for_each_vehicle_of_a_model() -> None:
+    cars = [vehicles.car(np.random.default_rng(seed), "suv") for seed in range(40)]
+    colours: dict[bytes, set[bytes]] = {}
+    for built in cars:
+        mesh = built.parts[0].mesh
+        colours.setdefault(mesh.vertices.tobytes(), set()).add(mesh.colours.tobytes())
+    assert 1 < len(colours) < 10
+    assert sum(len(paints) for paints in colours.values()) > 30
 
 
 def test_pedestrians_who_share_a_body_wear_their_own_colours() -> None:
@@ -251,6 +283,8 @@ def test_long_things_have_the_wanted_length(length: float) -> None:
     [
         lambda rng: vehicles.car(rng, "tractor"),  # type: ignore[arg-type]
         lambda rng: vehicles.truck(rng, "tractor"),  # type: ignore[arg-type]
+        lambda rng: vehicles.bus(rng, kind="tractor"),  # type: ignore[arg-type]
+        lambda rng: vehicles.train(rng, kind="tractor"),  # type: ignore[arg-type]
         lambda rng: vehicles.train(rng, 0),
         lambda rng: two_wheelers.motorcycle(rng, kind="tandem"),  # type: ignore[arg-type]
         lambda rng: vegetation.tree(rng, "palm"),  # type: ignore[arg-type]
