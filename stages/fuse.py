@@ -5,7 +5,6 @@ from pathlib import Path
 from synth2real.fusion import FusionSettings, fuse_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
-from synth2real.variants import changed
 
 
 def main(semantics: Path, instances: Path, out: Path, changes: tuple[str, ...] = ()) -> None:
@@ -17,7 +16,7 @@ def main(semantics: Path, instances: Path, out: Path, changes: tuple[str, ...] =
         out: Frame set with fused label ids and instance ids.
         changes: Values in place of those of the section fusion, such as score_threshold=0.5.
     """
-    settings = changed(read_section("fusion", FusionSettings), changes)
+    settings = read_section("fusion", FusionSettings, changes=changes)
     fuse_frames(semantics, instances, out, settings, workers=read_section("hardware", HardwareSettings).workers)
 
 

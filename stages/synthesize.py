@@ -5,7 +5,6 @@ from pathlib import Path
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
 from synth2real.synthesis.synthesize import SynthesizeSettings, synthesize_frames
-from synth2real.variants import changed
 
 
 def main(
@@ -26,7 +25,7 @@ def main(
         splits: Which splits to paint; all if none is named.
         changes: Values in place of those of the section synthesize, such as hood=bonnet.
     """
-    settings = changed(read_section("synthesize", SynthesizeSettings), changes)
+    settings = read_section("synthesize", SynthesizeSettings, changes=changes)
     synthesize_frames(annotations, model, out, settings, read_section("hardware", HardwareSettings), hood=hood, splits=splits)
 
 

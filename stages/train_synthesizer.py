@@ -5,7 +5,6 @@ from pathlib import Path
 from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
 from synth2real.synthesis.train import SynthesisSettings, train_synthesizer
-from synth2real.variants import changed
 
 
 def main(images: Path, annotations: Path, out: Path, curves: Path, samples: Path, changes: tuple[str, ...] = ()) -> None:
@@ -19,7 +18,7 @@ def main(images: Path, annotations: Path, out: Path, curves: Path, samples: Path
         samples: Folder of picture sheets of fixed frames as training goes on: labels, painted, photo.
         changes: Values in place of those of the section synthesis, such as loss.l1=100.
     """
-    settings = changed(read_section("synthesis", SynthesisSettings), changes)
+    settings = read_section("synthesis", SynthesisSettings, changes=changes)
     hardware = read_section("hardware", HardwareSettings)
     train_synthesizer(images, annotations, settings, hardware, model=out, curves=curves, samples=samples)
 

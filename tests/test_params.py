@@ -69,6 +69,34 @@ def test_faults_name_path_finding_and_remedy(tmp_path: Path, old: str, new: str,
         _read(tmp_path, _GOOD.replace(old, new))
 
 
+def test_values_are_changed_by_path_and_the_last_one_counts(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(_GOOD)
+    changes = ["optimiser.learning_rate=3e-4", "size=[1, 2]", "optimiser.kind=sgd", "optimiser.learning_rate=3"]
+    found = read_section("outer.training", _Training, path, changes=changes)
+    assert found == _Training(epochs=3, size=(1, 2), optimiser=_Optimiser(learning_rate=3.0, kind="sgd"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("optimiser.knd=sgd", r"--changes optimiser\.knd=sgd: expected KEY=VALUE .*; there is learning_rate, kind"),
+        ("other.kind=sgd", r"--changes other\.kind=sgd: expected KEY=VALUE with the dotted path of a value\."),
+        ("epochs.kind=sgd", "expected KEY=VALUE"),
+        ("epochs", "expected KEY=VALUE"),
+        ("epochs=many", r"--changes epochs=many:\n.*training\.epochs: Input should be a valid integer"),
+        ("optimiser.learning_rate=-1", r"training\.optimiser: .*learning_rate must be above 0"),
+        ("optimiser={kind: adam, rate: 1}", r"unknown key outer\.training\.optimiser\.rate"),
+        ("size=[1", r"\[1 is no value in YAML"),
+    ],
+)
+def test_a_change_of_no_value_or_to_a_wrong_one_is_refused(tmp_path: Path, change: str, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(_GOOD)
+    with pytest.raises(ParamsError, match=message):
+        read_section("outer.training", _Training, path, changes=[change])
+
+
 def test_a_missing_or_empty_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"nothing\.yaml: no such file; run from the folder"):
         read_params(tmp_path / "nothing.yaml")

@@ -9,7 +9,7 @@ import json
 import os
 import time
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,22 +49,27 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
     return content
 
 
-def read_section(section: str, settings: type[Settings], path: Path = PARAMS_FILE) -> Settings:
+def read_section(section: str, settings: type[Settings], path: Path = PARAMS_FILE, changes: Sequence[str] = ()) -> Settings:
     """One section of the params file as the dataclass ``settings``.
 
     Args:
         section: Dotted path of the section, such as ``segmentation`` or ``prepare.source``.
         settings: A dataclass; nested dataclasses are nested sections.
         path: The params file.
+        changes: Values that studies put in place of the file's, such as ``loss.l1=100``: the dotted path below the section, ``=``
+            and the value in YAML. The last one of a path counts.
 
     Raises:
-        ParamsError: If the section is missing, or a key is unknown or missing, or a value is of the wrong type or out of range.
+        ParamsError: If the section is missing, a key is unknown or missing, a value is of the wrong type or out of range, or a
+            change names no value.
     """
     node: Any = read_params(path)
     for key in section.split("."):
         if not isinstance(node, dict) or key not in node:
             raise ParamsError(f"{path}: no section {section!r}.")
         node = node[key]
+    for change in changes:
+        _change(node, change)
     _refuse_unknown_keys(node, settings, section, path)
     try:
         return TypeAdapter(settings).validate_python(node)
@@ -73,7 +78,23 @@ def read_section(section: str, settings: type[Settings], path: Path = PARAMS_FIL
             f"  {'.'.join((section, *map(str, fault['loc'])))}: {fault['msg']}, found {fault['input']!r}"
             for fault in error.errors()
         ]
-        raise ParamsError(f"{path}:\n" + "\n".join(faults)) from None
+        source = f"{path} with --changes {' '.join(changes)}" if changes else str(path)
+        raise ParamsError(f"{source}:\n" + "\n".join(faults)) from None
+
+
+def _change(section: Any, change: str) -> None:
+    path, equals, text = change.partition("=")
+    *parents, key = path.split(".")
+    node = section
+    for parent in parents:
+        node = node.get(parent) if isinstance(node, dict) else None
+    if not equals or not isinstance(node, dict) or key not in node:
+        known = f"; there is {', '.join(node)}" if isinstance(node, dict) else ""
+        raise ParamsError(f"--changes {change}: expected KEY=VALUE with the dotted path of a value{known}.")
+    try:
+        node[key] = YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        raise ParamsError(f"--changes {change}: {text} is no value in YAML.") from None
 
 
 def _refuse_unknown_keys(node: object, settings: Any, dotted: str, path: Path) -> None:

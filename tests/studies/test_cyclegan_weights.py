@@ -64,9 +64,9 @@ def test_the_default_is_among_the_variants_and_weights_replace_it(monkeypatch: p
     monkeypatch.setattr(stage, "train_translator", lambda source, target, settings, *_, **__: trained.append(settings))
     paths = [Path(name) for name in ("source", "target", "out", "curves", "samples")]
     stage.main(*paths)
-    stage.main(*paths, cycle=10.0, identity=0.5)
+    stage.main(*paths, changes=("loss.cycle=10.0", "loss.identity=0.5"))
     assert trained[0] == default
     assert (trained[1].loss.cycle, trained[1].loss.identity) == (10.0, 0.5)
     assert trained[1].optimizer == default.optimizer
-    with pytest.raises(ParamsError, match=r"--cycle, --identity: cycle must be at least 0, got -1\.0"):
-        stage.main(*paths, cycle=-1.0)
+    with pytest.raises(ParamsError, match=r"cycle must be at least 0, got -1\.0"):
+        stage.main(*paths, changes=("loss.cycle=-1.0",))

@@ -13,7 +13,6 @@ from synth2real.frames import FrameError
 from synth2real.params import read_section
 from synth2real.synthesis.synthesize import SynthesizeSettings
 from synth2real.synthesis.train import SynthesisSettings
-from synth2real.variants import changed
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,8 +63,9 @@ def test_the_table_has_real_photos_then_means_and_spreads_of_each_variant(
 def test_every_variant_differs_from_the_base_by_values_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     values = YAML(typ="safe", pure=True).load(table().VALUES)
-    base = changed(read_section("synthesis", SynthesisSettings), values["base"].split())
-    found = [changed(base, variant["changes"].split()) for variant in values["variants"]]
+    changes = [f"{values['base']} {variant['changes']}".split() for variant in values["variants"]]
+    base = read_section("synthesis", SynthesisSettings, changes=values["base"].split())
+    found = [read_section("synthesis", SynthesisSettings, changes=each) for each in changes]
     assert found[0] == base
     assert all(one != base for one in found[1:])
     assert {variant["study"] for variant in values["variants"][1:]} == {
@@ -75,7 +75,7 @@ def test_every_variant_differs_from_the_base_by_values_that_exist(monkeypatch: p
 
 def test_every_hood_is_one_that_the_settings_allow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    settings = read_section("synthesize", SynthesizeSettings)
     for mask in YAML(typ="safe", pure=True).load(Path("studies/hood_mask/params.yaml"))["masks"]:
         _, _, changes = mask["arguments"].partition("--changes ")
-        assert (changed(settings, changes.split()).hood is None) == (mask["name"] == "none")
+        settings = read_section("synthesize", SynthesizeSettings, changes=changes.split())
+        assert (settings.hood is None) == (mask["name"] == "none")
