@@ -45,6 +45,7 @@ from synth2real.frames import (
 )
 from synth2real.fusion import FusionSettings, fuse
 from synth2real.hardware import HardwareSettings
+from synth2real.instances.calibration import chosen_calibration
 from synth2real.instances.mask_rcnn import load_detector
 from synth2real.instances.predict import PredictionSettings, detect
 from synth2real.label_space import INSTANCE_FACTOR, PALETTE, TRAIN_ID_TO_LABEL_ID
@@ -137,11 +138,12 @@ class _Picture(FrameSet):
 def _detect_with(model: Path, hardware: HardwareSettings) -> Callable[[UInt8[np.ndarray, "height width 3"]], Sequence[Detection]]:
     settings = read_section("predict_instances", PredictionSettings)
     network, detector = load_detector(model)
+    calibration = chosen_calibration(model.with_suffix(".calibration.json"), settings.calibration)
     in_this_process = dataclasses.replace(hardware, workers=0)
 
     def find(image: UInt8[np.ndarray, "height width 3"]) -> Sequence[Detection]:
         picture = _Picture(Path(), (Frame("picture", WHOLE_SET, *image.shape[:2]),), image)
-        return next(detect(detector, picture, network.size, settings, in_this_process))
+        return next(detect(detector, picture, network.size, settings, in_this_process, calibration))
 
     return find
 

@@ -8,6 +8,7 @@ import pytest
 from synth2real.augmentation import AugmentationSettings
 from synth2real.frames import Frame, FrameSet, read_frames, write_frames, write_image, write_instances
 from synth2real.hardware import HardwareSettings
+from synth2real.instances.detectron2_network import Detectron2Settings
 from synth2real.instances.mask_rcnn import NetworkSettings
 from synth2real.instances.predict import PredictionSettings
 from synth2real.instances.train import InstanceSettings, OptimizerSettings
@@ -42,6 +43,8 @@ def network() -> NetworkSettings:
 @pytest.fixture
 def settings(network: NetworkSettings, augmentation: AugmentationSettings) -> InstanceSettings:
     return InstanceSettings(
+        backend="torchvision",
+        detectron2=Detectron2Settings(config="", overrides=(), weights=None),
         network=network,
         augmentation=augmentation,
         min_area=8,
@@ -56,7 +59,7 @@ def settings(network: NetworkSettings, augmentation: AugmentationSettings) -> In
 
 @pytest.fixture
 def prediction() -> PredictionSettings:
-    return PredictionSettings(batch_size=2, min_score=0.05, box_overlap=0.5, max_detections=20)
+    return PredictionSettings(batch_size=2, calibration="none", min_score=0.05, box_overlap=0.5, max_detections=20)
 
 
 @pytest.fixture

@@ -54,6 +54,16 @@ def test_precision_and_recall_count_the_detections_from_a_score_on() -> None:
     assert alone["at_score"]["0.5"] == {"precision": None, "recall": 0}
 
 
+def test_outcomes_say_which_detections_are_right() -> None:
+    person, car = _detections(_annotation(), 0.9)
+    first = [person, car._replace(score=0.6), person._replace(score=0.4), car._replace(category_id=7, score=0.3)]
+    found = average_precision([_annotation()] * 2, [first, [car._replace(score=0.5)]]).outcomes
+    assert found.frames.tolist() == [0, 0, 1, 0, 0]
+    assert found.categories.tolist() == [3, 5, 5, 3, 7]
+    assert found.scores.tolist() == [0.9, 0.6, 0.5, 0.4, 0.3]
+    assert found.right.tolist() == [True, True, True, False, False]
+
+
 @pytest.mark.parametrize("frames", [1, 2])
 def test_no_detection_scores_0(frames: int) -> None:
     scores = average_precision([_annotation()] * frames, [[]] * frames).metrics

@@ -15,6 +15,7 @@ import torch
 from synth2real.detections import read_detections
 from synth2real.frames import FrameError, FrameSet, read_frames
 from synth2real.hardware import HardwareSettings
+from synth2real.instances.calibration import METHODS, Calibration, Isotonic
 from synth2real.instances.data import instances_of
 from synth2real.instances.evaluate import average_precision, evaluate_detector
 from synth2real.instances.mask_rcnn import build_detector
@@ -94,6 +95,19 @@ def test_two_images_are_learnt_and_found_at_another_size(
     assert scores["ap50"] > 80
     assert scores["box_ap50"] > 80
     assert scores["untrained"]["ap50"] < 20
+    assert list(scores["calibration"]) == ["none", "platt", "isotonic"]
+    assert scores["calibration"]["none"]["ece"] > 0
+    assert evaluation.reliability.startswith("calibration,score,precision,share")
+    # in one frame of the two are fewer than ten right detections, so nothing is learnt
+    assert scores["calibration"]["platt"] == pytest.approx(scores["calibration"]["none"], abs=0.01)
+    half = {method: Calibration(Isotonic((0.0, 1.0), (0.0, 0.5)), {}) for method in METHODS}
+    judged = evaluate_detector(
+        detector, settings.network, frames, frames, min_area=8, settings=strict, hardware=hardware,
+        untrained=False, calibrations=half,
+    )  # fmt: skip
+    assert judged.calibrations is half
+    judged_mean = judged.metrics["calibration"]["platt"]["mean_score"]
+    assert judged_mean == pytest.approx(judged.metrics["calibration"]["none"]["mean_score"] / 2, abs=0.01)
     assert scores["per_class"]["bus"] is None
 
     larger = write_shapes("large", 3, (160, 240))
@@ -101,6 +115,12 @@ def test_two_images_are_learnt_and_found_at_another_size(
     detections = list(detect(detector, larger, settings.network.size, prediction, hardware))
     assert all(item.size == (160, 240) for found in detections for item in found)
     assert average_precision(annotations, detections).metrics["ap50"] > 80
+
+    above = replace(prediction, min_score=0.3)
+    kept = list(detect(detector, larger, settings.network.size, above, hardware, half["platt"]))
+    wanted_scores = [[item.score / 2 for item in found if item.score >= 0.6] for found in detections]
+    assert [[item.score for item in found] for found in kept] == [pytest.approx(wanted) for wanted in wanted_scores]
+    assert sum(map(len, kept)) > 0
 
     predict_frames(detector, larger, tmp_path / "out", size=settings.network.size, settings=prediction, hardware=hardware)
     assert read_frames(tmp_path / "out").frames == larger.frames

@@ -281,6 +281,15 @@ def load_calibrations(path: Path) -> dict[Method, Calibration]:
     return found
 
 
+def chosen_calibration(path: Path, choice: Method | Literal["none"]) -> Calibration | None:
+    """The calibration of a file that is wanted, if one is: the file need not be there for ``none``.
+
+    Raises:
+        CalibrationError: See :func:`load_calibrations`.
+    """
+    return None if choice == "none" else load_calibrations(path)[choice]
+
+
 def _curve(method: Method, values: Mapping[str, Any]) -> Platt | Isotonic:
     if method == "platt":
         platt = Platt(float(values["slope"]), float(values["intercept"]))

@@ -7,31 +7,39 @@ benchmark, see :mod:`synth2real.instances.cityscapes`.
 
 import contextlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from rich.progress import track
-from torchvision.models.detection import MaskRCNN
 
 from synth2real.detections import Detection, encode_masks
 from synth2real.frames import Frame, FrameError, FrameSet, to_csv
 from synth2real.hardware import HardwareSettings
+from synth2real.instances.calibration import (
+    LOWEST_SCORE,
+    METHODS,
+    Calibration,
+    Method,
+    Outcomes,
+    cross_fitted,
+    fit_calibration,
+    reliability,
+    reliability_table,
+)
 from synth2real.instances.cityscapes import cityscapes_average_precision
 from synth2real.instances.data import Instances, instances_of
-from synth2real.instances.mask_rcnn import NetworkSettings, build_detector
+from synth2real.instances.mask_rcnn import Detector, DetectorNetwork, build_detector
 from synth2real.instances.pictures import draw_annotation, draw_detections, sheet
 from synth2real.instances.predict import PredictionSettings, detect
 from synth2real.label_space import VEIS_LABELS
 
 _UNTRAINED_SEED: Final = 0
-_SCORES: Final = (0.05, 0.25, 0.5, 0.75)
-_LOWEST_SCORE: Final = _SCORES[0]
-"""Average precision counts detections from here on (torchvision's and Detectron's convention), whatever prediction keeps."""
+_SCORES: Final = (LOWEST_SCORE, 0.25, 0.5, 0.75)
 _ANY_SIZE, _SIZES = 0, ("small", "medium", "large")
 _HALF: Final = 0
 """Index of the overlap of one half."""
@@ -51,6 +59,9 @@ class AveragePrecision(NamedTuple):
     precision: Float[np.ndarray, "101 classes"]
     """The masks' precision at recall 0, 0.01 ... 1 and an overlap of one half, as COCO interpolates it: the highest at any higher
     recall; -1 for a class without annotation."""
+    outcomes: Outcomes
+    """The detections, at most a hundred of a class and frame, and whether they are right at an overlap of one half; by descending
+    score."""
 
 
 def average_precision(annotations: Iterable[Instances], detections: Iterable[Sequence[Detection]]) -> AveragePrecision:
@@ -85,7 +96,7 @@ def average_precision(annotations: Iterable[Instances], detections: Iterable[Seq
         ]  # fmt: skip
     categories = [{"id": k, "name": label.name} for k, label in enumerate(VEIS_LABELS, start=1)]
     masks, boxes = (_accumulated(images, categories, truth, found, kind) for kind in ("segm", "bbox"))
-    scores, right = masks.scores, np.cumsum(masks.right)
+    scores, right = masks.outcomes.scores, np.cumsum(masks.outcomes.right)
     precise = np.flatnonzero(2 * right >= np.arange(1, 1 + len(scores)))
     of_all, boxes_of_all = masks.precision[..., _ANY_SIZE], boxes.precision[..., _ANY_SIZE]
     metrics = {
@@ -95,19 +106,17 @@ def average_precision(annotations: Iterable[Instances], detections: Iterable[Seq
         "box_ap50": _mean(boxes_of_all[_HALF]),
         "per_class": {label.name: _mean(of_all[:, :, index]) for index, label in enumerate(VEIS_LABELS)},
         "per_size": {size: _mean(masks.precision[..., index]) for index, size in enumerate(_SIZES, start=1)},
-        "at_score": {f"{score}": _at_score(masks, score, len(truth)) for score in _SCORES},
+        "at_score": {f"{score}": _at_score(masks.outcomes, score, len(truth)) for score in _SCORES},
         "half_right_from": round(float(scores[precise[-1]]), 3) if len(precise) else None,
     }
-    return AveragePrecision(metrics, of_all[_HALF])
+    return AveragePrecision(metrics, of_all[_HALF], masks.outcomes)
 
 
 class _Accumulated(NamedTuple):
     precision: Float[np.ndarray, "overlaps recalls classes sizes"]
     """At each overlap, recall, class and size (any, small, medium, large); -1 without annotation."""
-    scores: Float[np.ndarray, " detections"]
-    """Of all frames and classes, descending."""
-    right: Bool[np.ndarray, " detections"]
-    """Whether each of them is right, at an overlap of one half."""
+    outcomes: Outcomes
+    """See :class:`AveragePrecision`."""
 
 
 def _accumulated(
@@ -129,14 +138,16 @@ def _accumulated(
     precision = np.asarray(evaluation.eval["precision"][..., hundred_detections])
     results = np.reshape(np.array(evaluation.evalImgs, object), (len(categories), -1, len(images)))[:, _ANY_SIZE].ravel()
     matched = [item for item in results if item]
+    counts = [len(item["dtScores"]) for item in matched]
+    image_ids, classes = (np.repeat([item[key] for item in matched], counts) for key in ("image_id", "category_id"))
     scores = np.concatenate([np.empty(0), *(item["dtScores"] for item in matched)])
     right = np.concatenate([np.empty(0, bool), *(item["dtMatches"][_HALF] > 0 for item in matched)])
     order = np.argsort(-scores, kind="stable")
-    return _Accumulated(precision, scores[order], right[order])
+    return _Accumulated(precision, Outcomes(image_ids[order] - 1, classes[order], scores[order], right[order]))
 
 
-def _at_score(accumulated: _Accumulated, score: float, instances: int) -> dict[str, float | None]:
-    kept = accumulated.right[accumulated.scores >= score]
+def _at_score(outcomes: Outcomes, score: float, instances: int) -> dict[str, float | None]:
+    kept = outcomes.right[outcomes.scores >= score]
     return {
         "precision": round(100 * float(kept.mean()), 3) if len(kept) else None,
         "recall": round(100 * float(kept.sum()) / instances, 3) if instances else None,
@@ -165,16 +176,22 @@ class DetectorEvaluation(NamedTuple):
 
     metrics: dict[str, Any]
     """``frames``, ``instances``, annotated ``classes``, the values of :class:`AveragePrecision`, and ``cityscapes``, those
-    of :func:`synth2real.instances.cityscapes.cityscapes_average_precision`; ``untrained``: the scores of an untrained one."""
+    of :func:`synth2real.instances.cityscapes.cityscapes_average_precision`; ``calibration``: the detection expected calibration
+    error ``ece`` and the ``mean_score`` of scores as they are (``none``) and calibrated, see
+    :func:`synth2real.instances.calibration.reliability`; ``untrained``: the scores of an untrained one."""
     curves: str
     """CSV: see :func:`curves_table`."""
+    reliability: str
+    """CSV: see :func:`synth2real.instances.calibration.reliability_table`."""
+    calibrations: Mapping[Method, Calibration]
+    """Those given, or else those fitted to all of the frames."""
     pictures: UInt8[np.ndarray, "height width 3"]
     """Some frames with their annotation, and with the detections that prediction keeps."""
 
 
 def evaluate_detector(
-    detector: MaskRCNN,
-    network: NetworkSettings,
+    detector: Detector,
+    network: DetectorNetwork,
     images: FrameSet,
     annotations: FrameSet,
     *,
@@ -182,6 +199,7 @@ def evaluate_detector(
     settings: PredictionSettings,
     hardware: HardwareSettings,
     untrained: bool,
+    calibrations: Mapping[Method, Calibration] | None = None,
 ) -> DetectorEvaluation:
     """Scores a trained detector, and an untrained one (pre-trained backbone, random heads).
 
@@ -197,6 +215,8 @@ def evaluate_detector(
         settings: What of the detectors' output is kept, but for ``min_score``: all from 0.05 on counts.
         hardware: On what to run.
         untrained: Whether to score an untrained detector too.
+        calibrations: Of the detector's scores, to be judged on these frames. None fits them to these frames; either half of the
+            frames is then judged by calibrations that were fitted to the other.
 
     Raises:
         FrameError: If an image or instance map is missing or damaged, or there is no instance.
@@ -215,19 +235,28 @@ def evaluate_detector(
             f"{', '.join(label.name for label in VEIS_LABELS)}; found none in {len(frames)} frames. Score on others."
         )
 
-    def found_by(candidate: MaskRCNN, description: str) -> list[list[Detection]]:
-        kept = replace(settings, min_score=_LOWEST_SCORE)
+    def found_by(candidate: Detector, description: str) -> list[list[Detection]]:
+        kept = replace(settings, min_score=LOWEST_SCORE)
         results = detect(candidate, FrameSet(images.root, frames), network.size, kept, hardware)
         return list(track(results, description, len(frames)))
 
-    def score(found: list[list[Detection]]) -> tuple[dict[str, Any], Float[np.ndarray, "101 classes"]]:
+    def score(found: list[list[Detection]]) -> AveragePrecision:
         of_classes = [[item for item in items if numbers[item.category_id]] for items in found]
         coco = average_precision(map(annotated, frames), of_classes)
         official = cityscapes_average_precision(map(annotations.instances, frames), found)
-        return coco.metrics | {"cityscapes": official}, coco.precision
+        return coco._replace(metrics=coco.metrics | {"cityscapes": official})
 
     found = found_by(detector, "Trained")
-    metrics, precision = score(found)
+    metrics, precision, outcomes = score(found)
+    reliabilities = {"none": reliability(outcomes.scores, outcomes.right)}
+    for method in METHODS:
+        if calibrations is None:
+            probabilities = cross_fitted(outcomes, method, len(frames))
+        else:
+            probabilities = calibrations[method](outcomes.categories, outcomes.scores)
+        reliabilities[method] = reliability(probabilities, outcomes.right)
+    if calibrations is None:
+        calibrations = {method: fit_calibration(outcomes, method) for method in METHODS}
     shown = np.unique(np.linspace(0, len(frames) - 1, min(_PICTURES, len(frames))).round().astype(int))
     pairs = [(images.image(frames[index]), annotated(frames[index]), found[index]) for index in shown]
     return DetectorEvaluation(
@@ -236,9 +265,12 @@ def evaluate_detector(
             "instances": int(numbers.sum()),
             "classes": [label.name for category, label in enumerate(VEIS_LABELS, start=1) if numbers[category]],
             **metrics,
+            "calibration": {kind: {"ece": item.ece, "mean_score": item.mean_score} for kind, item in reliabilities.items()},
         }
-        | ({"untrained": score(found_by(build_detector(network, _UNTRAINED_SEED), "Untrained"))[0]} if untrained else {}),
+        | ({"untrained": score(found_by(build_detector(network, _UNTRAINED_SEED), "Untrained")).metrics} if untrained else {}),
         curves_table(precision),
+        reliability_table(reliabilities),
+        calibrations,
         sheet(
             [[draw_annotation(image, truth), draw_detections(image, items, settings.min_score)] for image, truth, items in pairs]
         ),

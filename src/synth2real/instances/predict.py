@@ -1,9 +1,9 @@
 """Detects the instances of frames, and writes them at the frames' own resolution."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -11,13 +11,14 @@ from jaxtyping import Float, UInt8
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from synth2real.detections import Detection, detections_path, encode_masks, write_detections
 from synth2real.frames import FRAMES_FILE, FrameSet, resize_image, write_frames
 from synth2real.hardware import HardwareSettings
-from synth2real.instances.mask_rcnn import fitted_size
+from synth2real.instances.calibration import LOWEST_SCORE, Calibration, calibrated
+from synth2real.instances.detectron2_network import Detectron2Detector, paste_masks
+from synth2real.instances.mask_rcnn import Detector, fitted_size
 from synth2real.models import inference_device
 
 _MASK_THRESHOLD: Final = 0.5
@@ -30,8 +31,11 @@ class PredictionSettings:
     """What of the detector's output is kept."""
 
     batch_size: int
+    calibration: Literal["none", "platt", "isotonic"]
+    """What scores become: ``none`` leaves them as the network gives them, the others turn them into the probability of being
+    right, see :mod:`synth2real.instances.calibration`."""
     min_score: float
-    """Detections below are not written."""
+    """Detections below are not written; it holds for the scores that are written."""
     box_overlap: float
     """Of two boxes of a class with a higher intersection over union, the one with the lower score is dropped."""
     max_detections: int
@@ -59,7 +63,12 @@ class _Images(Dataset[UInt8[Tensor, "3 height width"]]):
 
 
 def detect(
-    detector: MaskRCNN, frames: FrameSet, size: tuple[int, int], settings: PredictionSettings, hardware: HardwareSettings
+    detector: Detector,
+    frames: FrameSet,
+    size: tuple[int, int],
+    settings: PredictionSettings,
+    hardware: HardwareSettings,
+    calibration: Calibration | None = None,
 ) -> Iterator[list[Detection]]:
     """The detections of each frame in turn, in the frame's own pixels; masks without a pixel are left out.
 
@@ -69,41 +78,55 @@ def detect(
         size: Height and width into which the frames are fitted for the network.
         settings: What is kept.
         hardware: On what to run.
+        calibration: Of the detector's scores; what scores below 0.05 before it is left out, as nothing is known of it. None
+            leaves scores as they are.
 
     Raises:
         FrameError: If an image is missing or damaged.
     """
     device = inference_device(hardware)
     detector.to(device).eval()
-    heads = detector.roi_heads
-    heads.score_thresh, heads.nms_thresh, heads.detections_per_img = (
-        settings.min_score, settings.box_overlap, settings.max_detections,
-    )  # fmt: skip
+    limits = (settings.min_score if calibration is None else LOWEST_SCORE, settings.box_overlap, settings.max_detections)
+    if isinstance(detector, Detectron2Detector):
+        detector.limit(*limits)
+        paste = paste_masks
+    else:
+        heads = detector.roi_heads
+        heads.score_thresh, heads.nms_thresh, heads.detections_per_img = limits
+        paste = paste_masks_in_image
     images = _Images(frames, size)
     loader = DataLoader(images, settings.batch_size, collate_fn=list, num_workers=hardware.workers)
     sizes = iter([(frame.height, frame.width) for frame in frames.frames])
     for batch in loader:
         for output, seen in zip(_run(detector, batch, device), batch, strict=True):
-            yield _at_frame_size(output, (seen.shape[-2], seen.shape[-1]), next(sizes))
+            found = _at_frame_size(output, (seen.shape[-2], seen.shape[-1]), next(sizes), paste)
+            yield found if calibration is None else calibrated(found, calibration, settings.min_score)
 
 
-def _run(detector: MaskRCNN, batch: Sequence[Tensor], device: torch.device) -> list[dict[str, Tensor]]:
+def _run(detector: Detector, batch: Sequence[Tensor], device: torch.device) -> list[dict[str, Tensor]]:
     """The network without its last step, which would paste all masks at once."""
     with torch.inference_mode():
-        images, _ = detector.transform([image.to(device) / 255 for image in batch])
-        features = detector.backbone(images.tensors)
-        proposals, _ = detector.rpn(images, features)
-        outputs: list[dict[str, Tensor]] = detector.roi_heads(features, proposals, images.image_sizes)[0]
+        pixels = [image.to(device) / 255 for image in batch]
+        outputs: list[dict[str, Tensor]]
+        if isinstance(detector, Detectron2Detector):
+            outputs = detector.find(pixels)
+        else:
+            images, _ = detector.transform(pixels)
+            features = detector.backbone(images.tensors)
+            proposals, _ = detector.rpn(images, features)
+            outputs = detector.roi_heads(features, proposals, images.image_sizes)[0]
     return [{name: value.cpu() for name, value in output.items()} for output in outputs]
 
 
-def _at_frame_size(output: dict[str, Any], seen: tuple[int, int], frame: tuple[int, int]) -> list[Detection]:
+def _at_frame_size(
+    output: dict[str, Any], seen: tuple[int, int], frame: tuple[int, int], paste: Callable[..., Tensor]
+) -> list[Detection]:
     scale = torch.tensor([frame[1] / seen[1], frame[0] / seen[0]]).repeat(2)
     boxes: Float[Tensor, "instances 4"] = output["boxes"] * scale
     order = torch.argsort(output["scores"], descending=True, stable=True)
     detections = []
     for part in torch.split(order, _PASTED_AT_ONCE):
-        masks = paste_masks_in_image(output["masks"][part], boxes[part], frame)[:, 0].numpy() > _MASK_THRESHOLD
+        masks = paste(output["masks"][part], boxes[part], frame)[:, 0].numpy() > _MASK_THRESHOLD
         left_top, right_bottom = boxes[part, :2], boxes[part, 2:]
         edges = torch.cat((left_top, right_bottom - left_top), 1).tolist()
         labels, scores = output["labels"][part].tolist(), output["scores"][part].tolist()
@@ -115,13 +138,14 @@ def _at_frame_size(output: dict[str, Any], seen: tuple[int, int], frame: tuple[i
 
 
 def predict_frames(
-    detector: MaskRCNN,
+    detector: Detector,
     frames: FrameSet,
     out: Path,
     *,
     size: tuple[int, int],
     settings: PredictionSettings,
     hardware: HardwareSettings,
+    calibration: Calibration | None = None,
 ) -> None:
     """Writes the detections of all frames as a frame set, ``frames.csv`` last.
 
@@ -132,12 +156,13 @@ def predict_frames(
         size: See :func:`detect`.
         settings: What is kept.
         hardware: On what to run.
+        calibration: See :func:`detect`.
 
     Raises:
         FrameError: If an image is missing or damaged.
     """
     (out / FRAMES_FILE).unlink(missing_ok=True)
-    results = detect(detector, frames, size, settings, hardware)
+    results = detect(detector, frames, size, settings, hardware, calibration)
     for frame, detections in zip(frames.frames, track(results, "Detecting", len(frames)), strict=True):
         write_detections(detections_path(out, frame.frame_id), detections)
     write_frames(out, frames.frames)
