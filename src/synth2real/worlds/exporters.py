@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import cv2
 import numpy as np
@@ -47,13 +47,18 @@ class GtaSettings:
     Attributes:
         streets: how many streets, at least 1.
         views: frames of each street, at least 1.
+        times_of_day: how often a street is seen by day, at dusk and by night; they sum to 1.
     """
 
     streets: int
     views: int
+    times_of_day: dict[looks.TimeOfDay, float]
 
     def __post_init__(self) -> None:
         _require_positive(streets=self.streets, views=self.views)
+        times, shares = get_args(looks.TimeOfDay), self.times_of_day
+        if set(shares) != set(times) or min(shares.values()) < 0.0 or abs(sum(shares.values()) - 1.0) > 1e-6:
+            raise ValueError(f"times_of_day must give {', '.join(times)} probabilities that sum to 1, got {shares}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,12 +190,14 @@ def _render_job(job: _Job, root: Path, settings: WorldSettings) -> list["_Frame"
     """Builds, renders and writes one street; gives the frames' objects."""
     code = int.from_bytes(f"{job.world}/{job.group}".encode())
     rng = np.random.default_rng(np.random.SeedSequence((settings.seed, code, job.place)))
-    look, place = _place(job, rng)
+    look, place = _place(job, rng, settings)
     engine = renderer(settings.height, settings.width, settings.supersampling)
-    engine.load(place.scene)
+    engine.load(place.scene, place.views)
     frames = []
     for number, view in enumerate(place.views):
         rendering = engine.render(view)
+        if place.headlights:
+            rendering = rendering._replace(image=looks.headlit(rendering.image, view, place.scene.relief.slope(view.y)))
         if look == "camera":
             rendering = _with_hood(rendering, job.place % _HOODS)
         rendering = rendering._replace(image=looks.finish(rng, look, rendering.image, place.exposure))
@@ -198,9 +205,11 @@ def _render_job(job: _Job, root: Path, settings: WorldSettings) -> list["_Frame"
     return frames
 
 
-def _place(job: _Job, rng: np.random.Generator) -> tuple[looks.LookName, Street]:
+def _place(job: _Job, rng: np.random.Generator, settings: WorldSettings) -> tuple[looks.LookName, Street]:
     if job.world == "gta":
-        return "game", street(rng, "game", job.views)
+        times = get_args(looks.TimeOfDay)
+        shares = [settings.gta.times_of_day[time] for time in times]
+        return "game", street(rng, "game", job.views, times[int(rng.choice(len(times), p=shares))])
     if job.world == "cityscapes":
         return "camera", street(rng, "camera", job.views)
     class_name = VEIS_LABELS[job.place % len(VEIS_LABELS)].name if job.group == "single_class" else None

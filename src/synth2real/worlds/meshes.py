@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32
+from jaxtyping import Float, Float32, Int, Int32
 from numpy.typing import NDArray
 
 Visibility = Literal["both", "image", "label"]
@@ -69,6 +69,11 @@ class Mesh:
         """The mesh with one albedo, or one for each vertex."""
         colours = _filled(colour, self.vertices.shape)
         return replace(self, colours=colours)
+
+    def only(self, used: Int[np.ndarray, "used"], triangles: Int32[np.ndarray, "m 3"]) -> "Mesh":
+        """These triangles, as indices into the used vertices; see :func:`compact`."""
+        vertices, normals, colours = self.vertices[used], self.normals[used], self.colours[used]
+        return Mesh(vertices, normals, colours, self.texture_coordinates[used], triangles, self.texture)
 
     def textured(self, texture: str) -> "Mesh":
         """The mesh with another material."""
@@ -152,8 +157,11 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
     textures = {mesh.texture for mesh in meshes}
     if len(textures) != 1:
         raise ValueError(f"expected meshes of one texture, got {sorted(textures)}: merge each material by itself")
-    if len(meshes) == 1:
-        return meshes[0]
+    return meshes[0] if len(meshes) == 1 else joined(meshes).textured(meshes[0].texture)
+
+
+def joined(meshes: Sequence[Mesh]) -> Mesh:
+    """A new mesh of all triangles, whatever their textures: it has none."""
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
     return Mesh(
         np.concatenate([mesh.vertices for mesh in meshes]),
@@ -161,8 +169,15 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
         np.concatenate([mesh.colours for mesh in meshes]),
         np.concatenate([mesh.texture_coordinates for mesh in meshes]),
         np.concatenate([mesh.triangles + np.int32(start) for mesh, start in zip(meshes, starts, strict=True)]),
-        meshes[0].texture,
     )
+
+
+def compact(triangles: Int32[np.ndarray, "m 3"], count: int) -> tuple[Int[np.ndarray, "used"], Int32[np.ndarray, "m 3"]]:
+    """Which of ``count`` vertices the triangles use, and the triangles as indices into these."""
+    is_used = np.zeros(count, bool)
+    is_used[triangles] = True
+    places = np.cumsum(is_used, dtype=np.int32) - np.int32(1)
+    return np.flatnonzero(is_used), places[triangles]
 
 
 def xyz(x: float | int, y: float | int, z: float | int) -> Float[np.ndarray, "3"]:

@@ -17,10 +17,10 @@ The frame is right-handed: x right, y forward, z up, metres; angles in radians, 
 import ctypes
 import os
 import sys
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final, NamedTuple
@@ -28,11 +28,11 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 import panda3d
-from jaxtyping import Float, Float32, Int32, UInt8, UInt16, UInt32
+from jaxtyping import Bool, Float, Float32, Int, Int32, UInt8, UInt16, UInt32
 from panda3d import core
 
 from synth2real.label_space import INSTANCE_FACTOR, LABEL_BY_NAME, LABELS, VEIS_LABELS
-from synth2real.worlds.meshes import Mesh, Numbers, Part, SceneObject, merge
+from synth2real.worlds.meshes import Mesh, Numbers, Part, SceneObject, Visibility, compact, cross, joined
 
 core.loadPrcFileData(
     "synth2real",
@@ -115,7 +115,7 @@ class Relief(NamedTuple):
 
     def at(self, along: Numbers) -> Float[np.ndarray, "*n"]:
         """Height of the ground at y = ``along``."""
-        return np.interp(np.asarray(along, np.float64), self.along, self.height)
+        return np.asarray(np.interp(np.asarray(along, np.float64), self.along, self.height))
 
     def slope(self, along: float) -> float:
         """Rise over run around y = ``along``."""
@@ -285,28 +285,35 @@ class Renderer:
         self._relief = FLAT
         self._textures: _Textures | None = None
 
-    def load(self, scene: Scene) -> None:
-        """Makes ``scene`` the one that :meth:`render` shows."""
+    def load(self, scene: Scene, views: Sequence[View] = ()) -> None:
+        """Makes ``scene`` the one that :meth:`render` shows.
+
+        Args:
+            scene: what there is.
+            views: all that it will be looked at from, if known: what faces away from them all is then left out.
+        """
         for part_of in (self._image, self._ids):
             part_of.clear()
         if self._textures is None or self._textures.materials is not scene.materials:
             self._textures = _Textures(scene.materials)
         textures = self._textures
         numbers = _Numbers()
-        batches = _Batches(textures, scene.light)
+        cameras = _Box.around(views) if views else None
+        batches = _Batches(textures, scene.light, cameras)
+        ground = _Batches(textures, scene.light, cameras, ground=True)
         self._moving = []
         for owner, placed in enumerate(scene.placed, 1):
             if placed.moves:
                 own = _Batches(textures, scene.light.seen_from(placed.x, placed.y, placed.z))
                 for part in placed.thing.at(0.0, 0.0, placed.yaw):
-                    own.add(part, numbers.of(owner, part), ground=False)
+                    own.add(part, numbers.of(owner, part))
                 nodes = (self._image.root.attach_new_node("mover"), self._ids.root.attach_new_node("mover"))
                 own.attach(*nodes)
                 _contact_shadows([placed._replace(x=0.0, y=0.0, z=0.0)], FLAT).reparent_to(nodes[0])
                 self._moving.append((placed, nodes))
             else:
                 for part in placed.thing.at(placed.x, placed.y, placed.yaw, placed.z, placed.slope):
-                    batches.add(part, numbers.of(owner, part), ground=False)
+                    batches.add(part, numbers.of(owner, part))
         for part_of in (self._image, self._ids):
             part_of.buffer.set_active(False)
         still = [placed for placed in scene.placed if not placed.moves]
@@ -322,8 +329,9 @@ class Renderer:
         for part_of in (self._image, self._ids):
             part_of.buffer.set_active(True)
         for part in scene.ground:
-            batches.add(part, numbers.of(0, part), ground=True)
-        batches.attach(self._image.root, self._ids.root, shadows)
+            ground.add(part, numbers.of(0, part))
+        batches.attach(self._image.root, self._ids.root)
+        ground.attach(self._image.root, self._ids.root, shadows)
         self._labels = numbers.labels()
         self._relief = scene.relief
         self._sky = _sky_dome(scene.sky)
@@ -493,72 +501,133 @@ _GROUND_COLUMNS: Final = np.dtype([("vertex", "<f4", 3), ("colour", "u1", 4), ("
 _ID_COLUMNS: Final = np.dtype([("vertex", "<f4", 3), ("colour", "u1", 4)])
 
 
-class _Batches:
-    """Geometry grouped by place and texture, so that few draw calls are left."""
+class _Box(NamedTuple):
+    """Where all cameras are."""
 
-    def __init__(self, textures: _Textures, light: Light) -> None:
+    centre: Float32[np.ndarray, "3"]
+    half: Float32[np.ndarray, "3"]
+
+    @classmethod
+    def around(cls, views: Sequence[View]) -> "_Box":
+        """The smallest box, and a little more, for the rasteriser's rounding may turn what is seen edge-on."""
+        places = np.array([view[:3] for view in views], np.float32)
+        low, high = places.min(axis=0), places.max(axis=0)
+        return cls((low + high) / 2, (high - low) / 2 + np.float32(0.2))
+
+    def sees(self, vertices: Float32[np.ndarray, "n 3"], triangles: Int32[np.ndarray, "m 3"]) -> Bool[np.ndarray, "m"]:
+        """Which triangles face some point of the box."""
+        first = vertices[triangles[:, 0]]
+        normals = cross(vertices[triangles[:, 1]] - first, vertices[triangles[:, 2]] - first)
+        return np.einsum("ij,ij->i", normals, self.centre - first) + np.abs(normals) @ self.half > 0.0
+
+
+_PASSES: Final[tuple[Visibility, ...]] = ("label", "both", "image")  # in this order, what each pass draws lies together
+_LABEL_ONLY, _IMAGE_ONLY = 0, 2
+
+
+class _Piece(NamedTuple):
+    """Triangles in world coordinates. The key: square of the ground (two numbers), place in _PASSES, number of the material."""
+
+    key: tuple[int, int, int, int]
+    mesh: Mesh
+    number: int
+
+
+class _Batches:
+    """Geometry grouped by place and material, so that few draw calls are left.
+
+    Args:
+        textures: of the materials.
+        light: that falls on it.
+        cameras: what faces away from them all is left out.
+        ground: whether it receives shadows.
+    """
+
+    def __init__(self, textures: _Textures, light: Light, cameras: _Box | None = None, *, ground: bool = False) -> None:
         self._textures = textures
         self._light = light
-        self._image: dict[tuple[int, int, str, bool], list[Mesh]] = defaultdict(list)
-        self._ids: dict[tuple[int, int], list[tuple[Mesh, int]]] = defaultdict(list)
+        self._cameras = cameras
+        self._ground = ground
+        self._materials: dict[str, int] = {}
+        self._pieces: list[_Piece] = []
 
-    def add(self, part: Part, number: int, *, ground: bool) -> None:
+    def add(self, part: Part, number: int) -> None:
         """Adds triangles in world coordinates."""
         x, y = (part.mesh.vertices[0, :2] // _CHUNK).astype(int).tolist()
-        if part.visibility != "label":
-            self._image[(x, y, part.mesh.texture, ground)].append(part.mesh)
-        if part.visibility != "image":
-            self._ids[(x, y)].append((part.mesh, number))
+        material = self._materials.setdefault(part.mesh.texture, len(self._materials))
+        self._pieces.append(_Piece((x, y, _PASSES.index(part.visibility), material), part.mesh, number))
 
     def casters(self) -> list[Mesh]:
-        """All that the image shows so far, but for what has holes."""
+        """All that the image shows, but for what has holes."""
         return [
-            mesh
-            for (_, _, texture, _), meshes in self._image.items()
-            if not self._textures.is_cut_out(texture)
-            for mesh in meshes
+            piece.mesh
+            for piece in self._pieces
+            if piece.key[2] != _LABEL_ONLY and not self._textures.is_cut_out(piece.mesh.texture)
         ]
 
     def attach(self, image_root: core.NodePath, id_root: core.NodePath, shadows: core.Texture | None = None) -> None:
         """Hangs the geometry under the two roots."""
-        for (_, _, texture, ground), meshes in self._image.items():
-            node = image_root.attach_new_node(_geom_node(*self._image_rows(merge(meshes), ground)))
+        if not self._pieces:
+            return
+        pieces = sorted(self._pieces, key=lambda piece: piece.key)
+        keys = np.array([piece.key for piece in pieces])
+        mesh = joined([piece.mesh for piece in pieces])
+        owners = np.repeat(np.arange(len(pieces)), [len(piece.mesh.vertices) for piece in pieces])
+        if self._cameras:
+            used, triangles = compact(mesh.triangles[self._cameras.sees(mesh.vertices, mesh.triangles)], len(owners))
+            mesh, owners = mesh.only(used, triangles), owners[used]
+        ends = np.searchsorted(owners[mesh.triangles[:, 0]], np.arange(len(pieces) + 1)).tolist()
+        ids = _vertex_data(_id_rows(mesh.vertices, np.array([piece.number for piece in pieces], np.uint32)[owners]))
+        for start, stop in _runs(keys[:, :2]):
+            labelled = start + int(np.searchsorted(keys[start:stop, 2], _IMAGE_ONLY))
+            if ends[start] < ends[labelled]:
+                id_root.attach_new_node(_geom_node(ids, mesh.triangles[ends[start] : ends[labelled]]))
+        image = _vertex_data(self._image_rows(mesh, pieces, keys, owners))
+        for start, stop in _runs(keys):
+            if keys[start, 2] == _LABEL_ONLY or ends[start] == ends[stop]:
+                continue
+            node = image_root.attach_new_node(_geom_node(image, mesh.triangles[ends[start] : ends[stop]]))
+            texture = pieces[start].mesh.texture
             if texture:
                 node.set_texture(core.TextureStage.get_default(), self._textures.of(texture))
             if self._textures.is_cut_out(texture):
                 node.set_transparency(core.TransparencyAttrib.M_binary)
-            if ground and shadows is not None:
+            if shadows is not None:
                 node.set_texture(_shadow_stage(), shadows)
-        for numbered in self._ids.values():
-            id_root.attach_new_node(_geom_node(*_id_rows(numbered)))
 
-    def _image_rows(self, mesh: Mesh, ground: bool) -> tuple[np.ndarray, Int32[np.ndarray, "m 3"]]:
-        rows = np.empty(len(mesh.vertices), _GROUND_COLUMNS if ground else _IMAGE_COLUMNS)
+    def _image_rows(
+        self, mesh: Mesh, pieces: Sequence[_Piece], keys: Int[np.ndarray, "p 4"], owners: Int[np.ndarray, "n"]
+    ) -> np.ndarray:
+        rows = np.empty(len(owners), _GROUND_COLUMNS if self._ground else _IMAGE_COLUMNS)
         rows["vertex"] = mesh.vertices
-        rows["colour"] = _shaded(mesh.colours, self._irradiance(mesh, ground))
-        rows["texel"] = mesh.texture_coordinates / self._textures.tile(mesh.texture) if mesh.texture else 0.0
-        if ground:
+        names = [piece.mesh.texture for piece in pieces]
+        tiles = np.array([self._textures.tile(name) if name else 1.0 for name in names], np.float32)
+        rows["texel"] = mesh.texture_coordinates / tiles[owners, None]
+        irradiance = self._light.on(mesh.normals)
+        if self._light.lamps and self._ground:
+            irradiance += _brightest(self._light)
+        elif self._light.lamps:
+            for run in _runs(keys[:, :2]):
+                near = slice(*np.searchsorted(owners, run))
+                irradiance[near] += self._light.from_lamps(mesh.vertices[near], mesh.normals[near])
+        irradiance[np.array([self._textures.shines(name) for name in names])[owners]] = 1.0
+        rows["colour"] = _shaded(mesh.colours, irradiance)
+        if self._ground:
             rows["shadow"] = (mesh.vertices[:, :2] - _LIGHT_MAP_ORIGIN) / _LIGHT_MAP_METRES
-        return rows, mesh.triangles
-
-    def _irradiance(self, mesh: Mesh, ground: bool) -> Float32[np.ndarray, "n 3"]:
-        if self._textures.shines(mesh.texture):
-            return np.ones_like(mesh.colours)
-        falls = self._light.on(mesh.normals)
-        if self._light.lamps:
-            falls += _brightest(self._light) if ground else self._light.from_lamps(mesh.vertices, mesh.normals)
-        return falls
+        return rows
 
 
-def _id_rows(numbered: Sequence[tuple[Mesh, int]]) -> tuple[np.ndarray, Int32[np.ndarray, "m 3"]]:
-    counts = [len(mesh.vertices) for mesh, _ in numbered]
-    numbers = np.array([number for _, number in numbered], np.uint32)
-    rows = np.empty(sum(counts), _ID_COLUMNS)
-    rows["vertex"] = np.concatenate([mesh.vertices for mesh, _ in numbered])
-    colours = np.stack((numbers >> 16, numbers >> 8 & 255, numbers & 255, np.full_like(numbers, 255)), axis=1)
-    rows["colour"] = np.repeat(colours.astype(np.uint8), counts, axis=0)
-    starts = np.cumsum([0, *counts[:-1]], dtype=np.int32)
-    return rows, np.concatenate([mesh.triangles + start for (mesh, _), start in zip(numbered, starts, strict=True)])
+def _runs(keys: Int[np.ndarray, "n k"]) -> list[tuple[int, int]]:
+    """Where equal rows lie together: from where to where."""
+    cuts = np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1
+    return list(pairwise((0, *cuts.tolist(), len(keys))))
+
+
+def _id_rows(vertices: Float32[np.ndarray, "n 3"], numbers: UInt32[np.ndarray, "n"]) -> np.ndarray:
+    rows = np.empty(len(vertices), _ID_COLUMNS)
+    rows["vertex"] = vertices
+    rows["colour"] = (numbers << 8 | 255).astype(">u4").view(np.uint8).reshape(-1, 4)
+    return rows
 
 
 def _shaded(albedo: Float32[np.ndarray, "n 3"], irradiance: Float32[np.ndarray, "n 3"]) -> UInt8[np.ndarray, "n 4"]:
@@ -594,10 +663,14 @@ def _vertex_format(names: tuple[str, ...]) -> core.GeomVertexFormat:
     return core.GeomVertexFormat.register_format(layout)
 
 
-def _geom_node(rows: np.ndarray, triangles: Int32[np.ndarray, "m 3"]) -> core.GeomNode:
+def _vertex_data(rows: np.ndarray) -> core.GeomVertexData:
     data = core.GeomVertexData("rows", _vertex_format(rows.dtype.names), core.Geom.UH_static)
     data.unclean_set_num_rows(len(rows))
     memoryview(data.modify_array(0)).cast("B")[:] = rows.view(np.uint8).data
+    return data
+
+
+def _geom_node(data: core.GeomVertexData, triangles: Int32[np.ndarray, "m 3"]) -> core.GeomNode:
     primitive = core.GeomTriangles(core.Geom.UH_static)
     primitive.set_index_type(core.Geom.NT_uint32)
     indices = primitive.modify_vertices()
@@ -639,7 +712,7 @@ def _sky_dome(panorama: UInt8[np.ndarray, "h w 3"]) -> core.NodePath:
     ).reshape(-1, 2)
     first = (np.arange(rows - 1)[:, None] * around + np.arange(around - 1)).reshape(-1, 1)
     triangles = (first + np.array([0, 1, around + 1, 0, around + 1, around])).reshape(-1, 3)
-    node = core.NodePath(_geom_node(data, triangles.astype(np.int32)))
+    node = core.NodePath(_geom_node(_vertex_data(data), triangles.astype(np.int32)))
     node.set_texture(_texture(panorama, core.SamplerState.WM_clamp, mipmaps=False))
     node.set_two_sided(True)
     node.set_bin("fixed", 0)  # after all that may hide it
@@ -670,7 +743,8 @@ def _contact_shadows(placed: Sequence[Placed], relief: Relief) -> core.NodePath:
         patch[:, :2] = (rows["texel"][0] - 0.5) * size @ np.array(((c, s), (-s, c))) + (x, y)
         patch[:, 2] = z + relief.at(patch[:, 1]) - relief.at(y) + 0.025
     first = 4 * np.arange(len(placed), dtype=np.int32)[:, None, None]
-    node = core.NodePath(_geom_node(rows.reshape(-1), (first + np.array(((0, 1, 2), (0, 2, 3)), np.int32)).reshape(-1, 3)))
+    triangles = (first + np.array(((0, 1, 2), (0, 2, 3)), np.int32)).reshape(-1, 3)
+    node = core.NodePath(_geom_node(_vertex_data(rows.reshape(-1)), triangles))
     node.set_texture(_blob())
     node.set_transparency(core.TransparencyAttrib.M_alpha)
     return node
@@ -770,10 +844,10 @@ def _thrown(light: Light, casters: Sequence[Mesh], relief: Relief) -> UInt8[np.n
     shadow.clear()
     x, y, z = light.direction
     shear = np.array(((1.0, 0.0, -x / z), (0.0, 1.0, -y / z), (0.0, 0.0, 0.01)), np.float32)
-    rows, triangles = _id_rows([(mesh, 0xFFFFFF) for mesh in casters])
-    rows["vertex"][:, 2] -= relief.at(rows["vertex"][:, 1])
-    rows["vertex"] = rows["vertex"] @ shear.T
-    shadow.root.attach_new_node(_geom_node(rows, triangles))
+    mesh = joined(casters)
+    mesh.vertices[:, 2] -= relief.at(mesh.vertices[:, 1])
+    rows = _id_rows(mesh.vertices @ shear.T, np.full(len(mesh.vertices), 0xFFFFFF, np.uint32))
+    shadow.root.attach_new_node(_geom_node(_vertex_data(rows), mesh.triangles))
     shadow.buffer.set_active(True)
     core.GraphicsEngine.get_global_ptr().render_frame()
     shadow.buffer.set_active(False)
