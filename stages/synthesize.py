@@ -12,6 +12,7 @@ def main(
     model: Path,
     out: Path,
     hood: Path | None = None,
+    detections: Path | None = None,
     splits: tuple[str, ...] = (),
     changes: tuple[str, ...] = (),
 ) -> None:
@@ -22,11 +23,14 @@ def main(
         model: A synthesizer's model file, or pix2pixHD's published generator.
         out: Frame set with images, labels and instances.
         hood: Frame set with the target's annotations, to measure synthesize.hood from.
+        detections: Frame set with detections of the same frames, by which things are told apart; without, by the annotations'
+            instance maps, or by regions where there are none.
         splits: Which splits to paint; all if none is named.
         changes: Values in place of those of the section synthesize, such as hood=bonnet.
     """
     settings = read_section("synthesize", SynthesizeSettings, changes=changes)
-    synthesize_frames(annotations, model, out, settings, read_section("hardware", HardwareSettings), hood=hood, splits=splits)
+    hardware = read_section("hardware", HardwareSettings)
+    synthesize_frames(annotations, model, out, settings, hardware, hood=hood, detections=detections, splits=splits)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Pairs of a label map and its photo, and where the instance ids come from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -9,9 +10,10 @@ import torch
 from jaxtyping import Float, Int32, UInt8, UInt16
 from torch import Tensor
 
+from synth2real.detections import detections_path, read_detections
 from synth2real.frames import Frame, FrameError, FrameSet, resize_image
 from synth2real.sampling import shuffled
-from synth2real.synthesis.instance_maps import instances_from_labels
+from synth2real.synthesis.instance_maps import instances_from_detections, instances_from_labels
 from synth2real.translation.data import to_tensor
 
 
@@ -44,17 +46,28 @@ class Pair(NamedTuple):
     """Values in [-1, 1]."""
 
 
-def instance_map(frames: FrameSet, frame: Frame) -> UInt16[np.ndarray, "height width"]:
-    """The frame's instance ids; where the frame set has none, those that its label map lets guess.
+def instance_map(frames: FrameSet, frame: Frame, detections: Path | None = None) -> UInt16[np.ndarray, "height width"]:
+    """The frame's instance ids: its own, or else those that a detector's masks and its label map let guess.
 
-    See :func:`synth2real.synthesis.instance_maps.instances_from_labels`.
+    See :func:`synth2real.synthesis.instance_maps.instances_from_detections` and ``instances_from_labels`` there.
+
+    Args:
+        frames: The frame's set.
+        frame: Which.
+        detections: Frame set with detections of the same frames, which then go before the set's own instance ids.
 
     Raises:
-        FrameError: If a map is damaged.
+        FrameError: If a map is damaged, or detections are missing or of another size.
     """
-    if (frames.root / "instances").is_dir():
-        return frames.instances(frame)
-    return instances_from_labels(frames.label(frame))
+    if detections is None:
+        return frames.instances(frame) if (frames.root / "instances").is_dir() else instances_from_labels(frames.label(frame))
+    path = detections_path(detections, frame.frame_id)
+    try:
+        return instances_from_detections(frames.label(frame), read_detections(path))
+    except FrameError:
+        raise
+    except ValueError as error:
+        raise FrameError(f"{path}: {error} ({frames.label_path(frame)}). Detect in the same frames again.") from None
 
 
 def resize_map(
@@ -67,7 +80,9 @@ def resize_map(
 class PairedCrops:
     """``draw`` of :func:`synth2real.training.fit`: the i-th pair, as a pure function of ``i``."""
 
-    def __init__(self, images: FrameSet, annotations: FrameSet, pairs: PairSettings, seed: int) -> None:
+    def __init__(
+        self, images: FrameSet, annotations: FrameSet, pairs: PairSettings, seed: int, detections: Path | None = None
+    ) -> None:
         """Finds the frames that both sets have.
 
         Args:
@@ -75,6 +90,7 @@ class PairedCrops:
             annotations: Label maps, and instance maps where they are to be had.
             pairs: Sizes and flips.
             seed: Chooses the order of the frames.
+            detections: See :func:`instance_map`.
 
         Raises:
             FrameError: If a photo's frame has no label map, they differ in size, or a frame is smaller than the crop.
@@ -94,7 +110,7 @@ class PairedCrops:
                     f"{images.image_path(frame)}: is {size[0]}x{size[1]} (height x width), smaller than the crop of "
                     f"{pairs.crop_size[0]}x{pairs.crop_size[1]}. Lower synthesis.pairs.crop_size, or set load_size."
                 )
-        self.images, self.annotations, self.pairs, self.seed = images, annotations, pairs, seed
+        self.images, self.annotations, self.pairs, self.seed, self.detections = images, annotations, pairs, seed, detections
 
     def frame(self, index: int) -> Frame:
         """The frame that the ``index``-th sample shows."""
@@ -102,7 +118,7 @@ class PairedCrops:
 
     def whole(self, frame: Frame) -> tuple[UInt8[np.ndarray, "_ _"], UInt16[np.ndarray, "_ _"], UInt8[np.ndarray, "_ _ 3"]]:
         """A frame's label ids, instance ids and photo at the size of loading."""
-        label_ids, instance_ids = self.annotations.label(frame), instance_map(self.annotations, frame)
+        label_ids, instance_ids = self.annotations.label(frame), instance_map(self.annotations, frame, self.detections)
         image = self.images.image(frame)
         size = self.pairs.load_size or (frame.height, frame.width)
         return resize_map(label_ids, size), resize_map(instance_ids, size), resize_image(image, size)

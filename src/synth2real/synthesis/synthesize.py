@@ -95,6 +95,7 @@ def synthesize_frames(
     hardware: HardwareSettings,
     *,
     hood: Path | None = None,
+    detections: Path | None = None,
     splits: Sequence[str] = (),
 ) -> None:
     """Paints all label maps of a frame set: images as PNG of each frame's own size, beside the maps that were painted.
@@ -104,13 +105,14 @@ def synthesize_frames(
 
     Args:
         annotations: Frame set with label maps; where it has no instance maps, they are guessed
-            (:func:`synth2real.synthesis.instance_maps.instances_from_labels`) and written too.
+            (:func:`synth2real.synthesis.data.instance_map`) and written too.
         model: A synthesizer's model file, or a generator that the authors of pix2pixHD published.
         out: Where the frame set is written.
         settings: Size, randomness, hood.
         hardware: What to run on.
         hood: Frame set with annotations of the target that the hood is measured from, where one is wanted; the maps are then
             written with it.
+        detections: Frame set with detections of the same frames, by which things are told apart.
         splits: Which splits to paint; all if none is named.
 
     Raises:
@@ -141,12 +143,12 @@ def synthesize_frames(
     if mask is not None and not mask.any():
         raise FrameError(f"{hood}: most frames have no {settings.hood}. Choose another synthesize.hood.")
     identity = (settings, splits, hardware.accelerator, hardware.precision)
-    unfinished = resume_folder("synthesize", identity, [annotations, model, *([hood] if hood else [])])
+    unfinished = resume_folder("synthesize", identity, [annotations, model, *filter(None, (hood, detections))])
     for frame in track(frames.frames, "synthesize"):
         path = unfinished / "images" / f"{frame.frame_id}.png"
         if path.is_file():
             continue
-        label_ids, instance_ids = frames.label(frame), instance_map(frames, frame)
+        label_ids, instance_ids = frames.label(frame), instance_map(frames, frame, detections)
         if mask is not None:
             label_ids, instance_ids = overlay(mask, label_ids, instance_ids)
         size = settings.size or label_ids.shape

@@ -312,6 +312,7 @@ def train_synthesizer(
     model: Path,
     curves: Path,
     samples: Path,
+    detections: Path | None = None,
 ) -> Synthesis:
     """Trains on the photos of the split ``train`` and their label maps, and writes the synthesizer.
 
@@ -323,6 +324,7 @@ def train_synthesizer(
         model: The model file.
         curves: CSV file with each epoch's mean losses and mean logits of the discriminators.
         samples: Folder that gets a sheet ``step_<steps>.jpg`` each ``settings.samples.every`` steps: see :func:`write_samples`.
+        detections: See :func:`synth2real.synthesis.data.instance_map`.
 
     Returns:
         The trained networks.
@@ -333,10 +335,10 @@ def train_synthesizer(
         ModelFileError: If the perceptual loss wants weights that are not there.
     """
     frames = read_frames(images).split("train")
-    draw = PairedCrops(frames, read_frames(annotations), settings.pairs, settings.seed)
+    draw = PairedCrops(frames, read_frames(annotations), settings.pairs, settings.seed, detections)
     shown = evenly_spread(frames, settings.samples.frames)
     weights = [settings.loss.vgg19_weights] if settings.loss.vgg19_weights else []
-    resume = resume_folder("synthesizer", settings, [images, annotations, *weights])
+    resume = resume_folder("synthesizer", settings, [images, annotations, *([detections] if detections else []), *weights])
 
     torch.manual_seed(settings.seed)
     module = Synthesis(settings)
