@@ -5,6 +5,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev
 
+DETECTRON2 := git+https://github.com/facebookresearch/detectron2@02b5c4e295e990042a714712c21dc79b731e8833
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -25,6 +27,11 @@ setup: .venv/ready ## Make .venv with the pinned packages and this one
 .PHONY: mmseg
 mmseg: setup ## Add mmsegmentation to .venv, for segmentation.backend mmseg
 	$(BIN)/uv pip install --quiet --require-hashes -r requirements-mmseg.txt
+
+.PHONY: detectron2
+detectron2: setup ## Build detectron2 into .venv with a C++ compiler, for instances.backend detectron2
+	$(BIN)/uv pip install --quiet --require-hashes -r requirements-detectron2.txt
+	MAX_JOBS=$${MAX_JOBS:-2} $(BIN)/uv pip install --quiet --no-deps --no-build-isolation "detectron2 @ $(DETECTRON2)"
 
 .PHONY: repro
 repro: setup ## Run the whole experiment, as far as anything changed
@@ -58,7 +65,8 @@ bench: setup ## Measure the speed of rendering and evaluation
 	for benchmark in benchmarks/*.py; do python $$benchmark || exit 1; done
 
 .PHONY: lock
-lock: setup ## Compile requirements.txt and those of the extras mmseg and page from pyproject.toml again
+lock: setup ## Compile requirements.txt and those of the extras mmseg, detectron2 and page from pyproject.toml again
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) --extra mmseg pyproject.toml --constraints requirements.txt --output-file requirements-mmseg.txt
+	$(COMPILE) --extra detectron2 pyproject.toml --constraints requirements.txt --output-file requirements-detectron2.txt
 	$(COMPILE) --extra page pyproject.toml --constraints requirements.txt --output-file requirements-page.txt

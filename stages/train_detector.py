@@ -7,6 +7,7 @@ from synth2real import tracking
 from synth2real.frames import read_frames
 from synth2real.hardware import HardwareSettings
 from synth2real.instances.anchors import with_fitted_anchors
+from synth2real.instances.detectron2_network import Detectron2Detector
 from synth2real.instances.mask_rcnn import save_detector
 from synth2real.instances.train import InstanceSettings, train_detector
 from synth2real.params import read_section, run
@@ -22,15 +23,19 @@ def main(instances: Path, out: Path, curves: Path) -> None:
         curves: CSV file with the losses.
     """
     settings, frames = read_section("instances", InstanceSettings), read_frames(instances).split("train")
-    settings = replace(settings, network=with_fitted_anchors(settings.network, frames, settings.min_area))
+    data = [instances]
+    if settings.backend == "torchvision":
+        settings = replace(settings, network=with_fitted_anchors(settings.network, frames, settings.min_area))
+    else:
+        data.append(Path(settings.detectron2.config))
     detector = train_detector(
         frames,
         settings,
         hardware=read_section("hardware", HardwareSettings),
         curves=curves,
-        resume=resume_folder("train_detector", settings, [instances]),
+        resume=resume_folder("train_detector", settings, data),
     )
-    save_detector(out, settings.network, detector)
+    save_detector(out, detector.settings if isinstance(detector, Detectron2Detector) else settings.network, detector)
     tracking.log_model(out)
 
 

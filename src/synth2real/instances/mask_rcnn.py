@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias, overload
 
 import timm
 import torch
@@ -30,8 +30,10 @@ from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from synth2real.encoders import EncoderError, load_encoder_weights
+from synth2real.instances.backbones import feature_info, freeze
+from synth2real.instances.detectron2_network import Detectron2Detector, Detectron2Error, Detectron2Network
 from synth2real.label_space import VEIS_LABELS
-from synth2real.models import load_model, save_model
+from synth2real.models import ModelFileError, load_model, save_model
 
 NUM_DETECTOR_CLASSES: Final = 1 + len(VEIS_LABELS)
 """Background (0) and the ten foreground classes: class k is ``VEIS_LABELS[k - 1]``."""
@@ -108,23 +110,28 @@ class NetworkSettings:
             raise ValueError(f"with head_norm group, channels and mask_channels must be multiples of {_GROUPS}")
 
 
+DetectorNetwork: TypeAlias = NetworkSettings | Detectron2Network
+"""What a detector of torchvision or of detectron2 looks like."""
+Detector: TypeAlias = MaskRCNN | Detectron2Detector
+
+
 class _Pyramid(nn.Module):
     """The backbone's feature maps, brought to one width from coarse to fine (Lin et al. 2017, figure 3)."""
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
-        reductions = _feature_info(timm.create_model(settings.backbone, features_only=True)).reduction()
+        reductions = feature_info(timm.create_model(settings.backbone, features_only=True)).reduction()
         if not set(settings.strides) <= set(reductions):
             raise EncoderError(f"backbone {settings.backbone} has feature maps of strides {reductions}, not {settings.strides}")
         levels = [reductions.index(stride) for stride in settings.strides]
         body = timm.create_model(settings.backbone, features_only=True, out_indices=levels)
-        widths = _feature_info(body).channels()
+        widths = feature_info(body).channels()
         load_encoder_weights(body, settings.backbone, settings.backbone_weights)
         norms = [module for module in body.modules() if isinstance(module, nn.BatchNorm2d)]
         self.frozen_norms = norms if settings.backbone_norm == "frozen" else []
         for norm in self.frozen_norms:
             norm.requires_grad_(False)
-        _freeze(body, settings.frozen_levels, settings.strides[-1])
+        freeze(body, settings.frozen_levels, settings.strides[-1])
         self.body = body
         head_norm = partial(nn.GroupNorm, _GROUPS) if settings.head_norm == "group" else None
         self.fpn = FeaturePyramidNetwork(widths, settings.channels, LastLevelMaxPool(), head_norm)
@@ -140,22 +147,6 @@ class _Pyramid(nn.Module):
         maps = self.body(images.contiguous(memory_format=torch.channels_last))
         pyramid: dict[str, Tensor] = self.fpn(OrderedDict((str(level), features) for level, features in enumerate(maps)))
         return pyramid
-
-
-def _feature_info(body: nn.Module) -> Any:
-    return body.feature_info
-
-
-def _freeze(body: nn.Module, levels: int, stride: int) -> None:
-    """Stops learning in all parameters that the first ``levels`` feature maps depend on."""
-    if levels:
-        parameters = [parameter for parameter in body.parameters() if parameter.requires_grad]
-        was_training = body.training
-        maps = body.eval()(torch.zeros(1, 3, 2 * stride, 2 * stride))
-        body.train(was_training)
-        used = torch.autograd.grad(sum(features.sum() for features in maps[:levels]), parameters, allow_unused=True)
-        for parameter, gradient in zip(parameters, used, strict=True):
-            parameter.requires_grad_(gradient is None)
 
 
 class _AgnosticBoxPredictor(FastRCNNPredictor):
@@ -188,23 +179,32 @@ class _Normalise(GeneralizedRCNNTransform):
         return image, target
 
 
-def build_detector(settings: NetworkSettings, seed: int) -> MaskRCNN:
-    """A Mask R-CNN with a pre-trained backbone and random heads.
+@overload
+def build_detector(settings: NetworkSettings, seed: int) -> MaskRCNN: ...
+
+
+@overload
+def build_detector(settings: Detectron2Network, seed: int) -> Detectron2Detector: ...
+
+
+def build_detector(settings: DetectorNetwork, seed: int) -> Detector:
+    """A Mask R-CNN with a pre-trained backbone and random heads; detectron2's starts with random weights everywhere.
 
     Args:
-        settings: What it looks like.
+        settings: What it looks like, and of which library it is.
         seed: Of the random weights; the global generator is left as it was.
 
     Returns:
-        torchvision's detector. In training it maps images (a list of float ``3 x height x width`` in [0, 1]) and targets
-        (``boxes`` as xyxy pixels, ``labels`` 1..10, boolean ``masks``) to named losses.
+        torchvision's detector, or one that is called alike. In training it maps images (a list of float ``3 x height x width``
+        in [0, 1]) and targets (``boxes`` as xyxy pixels, ``labels`` 1..10, boolean ``masks``) to named losses.
 
     Raises:
+        MissingDetectron2Error: If it is one of detectron2, which is not installed.
         ValueError: If the backbone has no such strides, or its weights do not belong to it.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _build(settings)
+        return Detectron2Detector(settings) if isinstance(settings, Detectron2Network) else _build(settings)
 
 
 def _build(settings: NetworkSettings) -> MaskRCNN:
@@ -255,21 +255,31 @@ def fitted_size(frame: tuple[int, int], box: Sequence[int]) -> tuple[int, int]:
     return max(1, round(frame[0] * scale)), max(1, round(frame[1] * scale))
 
 
-def save_detector(path: Path, settings: NetworkSettings, detector: MaskRCNN) -> None:
+def save_detector(path: Path, settings: DetectorNetwork, detector: Detector) -> None:
     """Writes a trained detector: settings of its network and weights."""
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
     save_model(path, _KIND, values, detector.state_dict())
 
 
-def load_detector(path: Path) -> tuple[NetworkSettings, MaskRCNN]:
+def load_detector(path: Path) -> tuple[DetectorNetwork, Detector]:
     """Reads a trained detector.
 
     Raises:
+        MissingDetectron2Error: If it is one of detectron2, which is not installed.
         ModelFileError: If the file is missing, damaged, or holds another kind of model.
     """
     model = load_model(path, _KIND)
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in model.settings.items()}
-    settings = NetworkSettings(**values)
-    detector = build_detector(NetworkSettings(**{**values, "backbone_weights": "random"}), seed=0)
+    settings: DetectorNetwork
+    detector: Detector
+    if "detectron2" in values:
+        settings = Detectron2Network(**values)
+        try:
+            detector = build_detector(settings, seed=0)
+        except Detectron2Error as error:
+            raise ModelFileError(f"{path}: the network that it describes cannot be rebuilt; train it again. {error}") from error
+    else:
+        settings = NetworkSettings(**values)
+        detector = build_detector(NetworkSettings(**{**values, "backbone_weights": "random"}), seed=0)
     detector.load_state_dict(model.state_dict)
     return settings, detector

@@ -119,7 +119,7 @@ def _run(detector: Detector, batch: Sequence[Tensor], device: torch.device) -> l
 
 
 def _at_frame_size(
-    output: dict[str, Any], seen: tuple[int, int], frame: tuple[int, int], paste: Callable[..., Tensor]
+    output: dict[str, Any], seen: tuple[int, int], frame: tuple[int, int], paste: Callable[..., Any]
 ) -> list[Detection]:
     scale = torch.tensor([frame[1] / seen[1], frame[0] / seen[0]]).repeat(2)
     boxes: Float[Tensor, "instances 4"] = output["boxes"] * scale
