@@ -77,7 +77,8 @@ class Isotonic(NamedTuple):
 
     def __call__(self, scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
         """The probabilities that detections with these scores are right."""
-        return np.interp(scores, self.scores, self.probabilities)
+        probabilities: Float64[np.ndarray, " n"] = np.interp(scores, self.scores, self.probabilities)
+        return probabilities
 
 
 IDENTITY: Final[dict[Method, Platt | Isotonic]] = {"platt": Platt(1.0, 0.0), "isotonic": Isotonic((0.0, 1.0), (0.0, 1.0))}
@@ -305,8 +306,10 @@ def _curve(method: Method, values: Mapping[str, Any]) -> Platt | Isotonic:
 
 def _logit(scores: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
     inside = np.clip(scores, 1e-9, 1 - 1e-9)
-    return np.log(inside) - np.log1p(-inside)
+    logits: Float64[np.ndarray, " n"] = np.log(inside) - np.log1p(-inside)
+    return logits
 
 
 def _sigmoid(logits: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    return np.exp(-np.logaddexp(0, -logits))
+    probabilities: Float64[np.ndarray, " n"] = np.exp(-np.logaddexp(0, -logits))
+    return probabilities
