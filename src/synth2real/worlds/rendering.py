@@ -518,7 +518,8 @@ class _Box(NamedTuple):
         """Which triangles face some point of the box."""
         first = vertices[triangles[:, 0]]
         normals = cross(vertices[triangles[:, 1]] - first, vertices[triangles[:, 2]] - first)
-        return np.einsum("ij,ij->i", normals, self.centre - first) + np.abs(normals) @ self.half > 0.0
+        nearest = np.einsum("ij,ij->i", normals, self.centre - first) + np.abs(normals) @ self.half
+        return np.asarray(nearest > 0.0)
 
 
 _PASSES: Final[tuple[Visibility, ...]] = ("label", "both", "image")  # in this order, what each pass draws lies together
