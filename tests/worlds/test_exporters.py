@@ -17,26 +17,42 @@ from pycocotools import mask as coco_mask
 from synth2real.datasets.cityscapes import list_cityscapes
 from synth2real.datasets.gta import list_gta
 from synth2real.datasets.veis import list_veis
+from synth2real.datasets.viper import list_viper
 from synth2real.frames import read_image
-from synth2real.label_space import LABEL_BY_NAME, LABELS, PALETTE
+from synth2real.label_space import LABEL_BY_NAME, LABELS, PALETTE, VEIS_LABELS
+from synth2real.worlds import exporters
 from synth2real.worlds.exporters import (
     CityscapesSettings,
     GtaSettings,
     VeisSettings,
+    ViperSettings,
     WorldName,
     WorldSettings,
     outlines,
     render_world,
 )
+from synth2real.worlds.looks import TimeOfDay
+from synth2real.worlds.rendering import Rendering
 
+TIMES: dict[TimeOfDay, float] = {"day": 0.4, "dusk": 0.3, "night": 0.3}
 TINY = WorldSettings(
     seed=7,
     height=48,
     width=96,
     supersampling=1,
-    gta=GtaSettings(streets=2, views=2),
+    gta=GtaSettings(streets=2, views=2, times_of_day=TIMES),
     cityscapes=CityscapesSettings(train_streets=1, val_streets=1, views=2),
-    veis=VeisSettings(multi_class=1, single_class=1, views=2, pixel_labels_every=2),
+    veis=VeisSettings(
+        multi_class=1,
+        single_class=1,
+        views=2,
+        pixel_labels_every=2,
+        shares={label.name: 0.1 for label in VEIS_LABELS},
+        distance=(5.5, 42.0),
+        objects=(12, 26),
+        groups=0.5,
+    ),
+    viper=ViperSettings(train_streets=2, val_streets=1, views=2, times_of_day=TIMES),
 )
 EGO_VEHICLE = LABEL_BY_NAME["ego vehicle"].label_id
 
@@ -122,6 +138,44 @@ def test_veis_is_read_back_and_polygons_follow_the_masks(worlds: Path) -> None:
         assert box == item["bbox"]
 
 
+def test_viper_is_read_back_with_the_labels_and_instances_that_were_rendered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Riders come back as people with numbers of their own; what VIPER has no class for comes back ignored."""
+    rendered: list[Rendering] = []
+    write = exporters._WRITERS["viper"]
+
+    def recorded(root: Path, job: object, number: int, rendering: Rendering, settings: WorldSettings) -> object:
+        rendered.append(rendering)
+        return write(root, job, number, rendering, settings)  # type: ignore[arg-type]
+
+    monkeypatch.setitem(exporters._WRITERS, "viper", recorded)
+    settings = replace(TINY, height=128, width=256, viper=replace(TINY.viper, views=3))
+    render_world("viper", tmp_path / "viper", settings, workers=1)
+    frames = list_viper(tmp_path / "viper", ("train", "val"))
+    assert [frame.frame_id for frame in frames][2:7] == [
+        "train_001_00003", "train_002_00001", "train_002_00002", "train_002_00003", "val_001_00001",
+    ]  # fmt: skip
+    person, rider = LABEL_BY_NAME["person"].label_id, LABEL_BY_NAME["rider"].label_id
+    unknown = [LABEL_BY_NAME[name].label_id for name in ("pole", "wall", "static", "dynamic")]
+    seen = set()
+    for frame, rendering in zip(frames, rendered, strict=True):
+        assert frame.annotation is not None
+        annotation = frame.annotation()
+        np.testing.assert_array_equal(read_image(frame.image), rendering.image)
+        expected = rendering.label_ids.copy()
+        expected[expected == rider] = person
+        expected[np.isin(expected, unknown)] = LABEL_BY_NAME["static"].label_id
+        np.testing.assert_array_equal(annotation.label_ids, expected)
+        things = rendering.instance_ids >= 1000
+        assert annotation.instance_ids is not None
+        np.testing.assert_array_equal(annotation.instance_ids >= 1000, things)
+        pairs = np.unique(np.stack((rendering.instance_ids[things], annotation.instance_ids[things])), axis=1)
+        assert len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]  # one to one
+        seen |= set(np.unique(rendering.label_ids).tolist())
+    assert {rider, LABEL_BY_NAME["pole"].label_id} < seen  # or the test would not have tested them
+
+
 def test_outlines_draw_the_mask_again() -> None:
     """Drawn by COCO's own code, not a pixel may differ, but for holes."""
     rng = np.random.default_rng(0)
@@ -153,7 +207,7 @@ def test_two_processes_write_the_bytes_of_one(worlds: Path, tmp_path: Path, worl
 
 
 def test_another_seed_gives_another_world(worlds: Path, tmp_path: Path) -> None:
-    settings = replace(TINY, seed=8, gta=GtaSettings(streets=1, views=1))
+    settings = replace(TINY, seed=8, gta=GtaSettings(streets=1, views=1, times_of_day=TIMES))
     render_world("gta", tmp_path / "gta", settings, workers=1)
     assert content(tmp_path / "gta")["images/00001.png"] != content(worlds / "gta")["images/00001.png"]
 
@@ -165,7 +219,7 @@ def test_a_finished_world_replaces_the_old_one_and_stale_parts(tmp_path: Path) -
     stale = tmp_path / ".gta.partial"
     (stale / "labels").mkdir(parents=True)
     (stale / "labels" / "99999.png").touch()
-    render_world("gta", out, replace(TINY, gta=GtaSettings(streets=1, views=1)), workers=1)
+    render_world("gta", out, replace(TINY, gta=GtaSettings(streets=1, views=1, times_of_day=TIMES)), workers=1)
     assert sorted(content(out)) == ["images/00001.png", "labels/00001.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["gta"]
 
@@ -174,10 +228,11 @@ def test_a_killed_render_leaves_no_data_set(tmp_path: Path) -> None:
     script = (
         "from pathlib import Path\n"
         "from dataclasses import replace\n"
+        "from synth2real.params import read_section\n"
         "from synth2real.worlds.exporters import *\n"
-        f"settings = WorldSettings(seed=1, height=48, width=96, supersampling=1, gta=GtaSettings(streets=500, views=2),"
+        f"settings = WorldSettings(seed=1, height=48, width=96, supersampling=1, gta=GtaSettings(streets=500, views=2, times_of_day={TIMES}),"
         "cityscapes=CityscapesSettings(train_streets=1, val_streets=1, views=1),"
-        "veis=VeisSettings(multi_class=1, single_class=1, views=1, pixel_labels_every=1))\n"
+        "veis=read_section('worlds', WorldSettings).veis)\n"
         f"render_world('gta', Path({str(tmp_path / 'gta')!r}), settings, workers=1)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], env=os.environ, stdout=subprocess.DEVNULL)
@@ -204,10 +259,18 @@ def test_settings_out_of_range_are_refused(change: dict[str, int], message: str)
         replace(TINY, **change)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "shares", [{"day": 1.0}, {"day": 0.5, "dusk": 0.2, "night": 0.2}, {"day": 1.2, "dusk": -0.2, "night": 0.0}]
+)
+def test_times_of_day_must_sum_to_one(shares: dict[TimeOfDay, float]) -> None:
+    with pytest.raises(ValueError, match="times_of_day must give day, dusk, night probabilities that sum to 1, got"):
+        GtaSettings(streets=1, views=1, times_of_day=shares)
+
+
 def test_worlds_need_streets() -> None:
     with pytest.raises(ValueError, match="streets must be at least 1, got 0"):
-        GtaSettings(streets=0, views=1)
+        GtaSettings(streets=0, views=1, times_of_day=TIMES)
     with pytest.raises(ValueError, match="val_streets"):
         CityscapesSettings(train_streets=1, val_streets=0, views=1)
     with pytest.raises(ValueError, match="single_class"):
-        VeisSettings(multi_class=1, single_class=-1, views=1, pixel_labels_every=1)
+        replace(TINY.veis, single_class=-1)

@@ -3,11 +3,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from synth2real.label_space import LABEL_BY_NAME, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES, VEIS_LABELS
+from synth2real.label_space import LABEL_BY_NAME, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES
 from synth2real.worlds import looks
 from synth2real.worlds.rendering import Placed, Scene, renderer
-from synth2real.worlds.streets import Street, street
-from synth2real.worlds.studios import studio
+from synth2real.worlds.streets import street
 
 STREETS_OF_A_LOOK, VIEWS = 7, 5
 
@@ -131,26 +130,3 @@ def test_the_hood_covers_the_bottom_only() -> None:
     assert colours.shape == (*mask.shape, 3)
     assert colours.min() >= 0.0
     assert colours.max() <= 1.0
-
-
-def foreground(place: Street) -> set[int]:
-    engine = renderer(96, 192, 1)
-    engine.load(place.scene)
-    return {int(value) // 1000 for view in place.views for value in np.unique(engine.render(view).foreground_ids)} - {0}
-
-
-def test_multi_class_stages_show_all_ten_classes() -> None:
-    seen: set[int] = set()
-    for seed in range(6):
-        seen |= foreground(studio(np.random.default_rng(seed), 3))
-    assert seen == {label.label_id for label in VEIS_LABELS}
-
-
-@pytest.mark.parametrize("name", ["traffic sign", "car", "person"])
-def test_single_class_stages_show_one_class(name: str) -> None:
-    assert foreground(studio(np.random.default_rng(1), 2, name)) == {LABEL_BY_NAME[name].label_id}
-
-
-def test_a_stage_of_an_unknown_class_is_refused() -> None:
-    with pytest.raises(ValueError, match="'tree'"):
-        studio(np.random.default_rng(0), 1, "tree")

@@ -8,6 +8,10 @@
     veis        images/{multi,single}_class/00001.png            VEIS (Saleh et al., ECCV 2018)
                 annotations.json                                 COCO polygons of ten classes
                 pixel_labels/{multi,single}_class/00001_trainIds.png   train ids, for some frames
+    viper       <split>/{img,cls,inst}/001/001_00001.png         VIPER (Richter et al., ICCV 2017): a game with instances
+
+VIPER has no rider, pole and wall: who rides is written as a person, with a number of his own, and poles and walls, like all else
+that VIPER has no class for, are infrastructure. The things of Cityscapes are numbered from 1 in each frame.
 
 One job is one street (or stage): it is built once and looked at from many cameras. Jobs are independent, and each draws from a
 seed sequence of its own, so the bytes depend on the settings alone, not on how many processes share the work. A world is written
@@ -28,13 +32,22 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from synth2real.frames import map_frames, write_bytes, write_png, write_text
-from synth2real.label_space import INSTANCE_FACTOR, LABEL_BY_NAME, LABEL_ID_TO_TRAIN_ID, PALETTE, VEIS_LABELS
+from synth2real.label_space import (
+    INSTANCE_FACTOR,
+    LABEL_BY_NAME,
+    LABEL_ID_TO_TRAIN_ID,
+    LABELS,
+    PALETTE,
+    VEIS_LABELS,
+    VIPER_CLASSES,
+    lookup_table,
+)
 from synth2real.worlds import looks
 from synth2real.worlds.rendering import Rendering, renderer
 from synth2real.worlds.streets import Street, street
-from synth2real.worlds.studios import studio
+from synth2real.worlds.studios import StageSettings, studio
 
-WorldName = Literal["gta", "cityscapes", "veis"]
+WorldName = Literal["gta", "cityscapes", "veis", "viper"]
 
 _EGO_VEHICLE: Final = LABEL_BY_NAME["ego vehicle"].label_id
 _HOODS: Final = 4
@@ -56,9 +69,7 @@ class GtaSettings:
 
     def __post_init__(self) -> None:
         _require_positive(streets=self.streets, views=self.views)
-        times, shares = get_args(looks.TimeOfDay), self.times_of_day
-        if set(shares) != set(times) or min(shares.values()) < 0.0 or abs(sum(shares.values()) - 1.0) > 1e-6:
-            raise ValueError(f"times_of_day must give {', '.join(times)} probabilities that sum to 1, got {shares}")
+        _require_times(self.times_of_day)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +91,8 @@ class CityscapesSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VeisSettings:
-    """Size of the ``veis`` world.
+class VeisSettings(StageSettings):
+    """Size of the ``veis`` world, and the statistics of its objects.
 
     Attributes:
         multi_class: stages with all ten classes, at least 1.
@@ -96,9 +107,31 @@ class VeisSettings:
     pixel_labels_every: int
 
     def __post_init__(self) -> None:
+        StageSettings.__post_init__(self)
         _require_positive(multi_class=self.multi_class, views=self.views, pixel_labels_every=self.pixel_labels_every)
         if self.single_class < 0:
             raise ValueError(f"single_class must be 0 or more, got {self.single_class}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViperSettings:
+    """Size of the ``viper`` world.
+
+    Attributes:
+        train_streets: sequences of split train, at least 1.
+        val_streets: sequences of split val, at least 1; no street is in both.
+        views: frames of each street, at least 1.
+        times_of_day: as of ``gta``.
+    """
+
+    train_streets: int
+    val_streets: int
+    views: int
+    times_of_day: dict[looks.TimeOfDay, float]
+
+    def __post_init__(self) -> None:
+        _require_positive(train_streets=self.train_streets, val_streets=self.val_streets, views=self.views)
+        _require_times(self.times_of_day)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +146,7 @@ class WorldSettings:
         gta: size of that world.
         cityscapes: size of that world.
         veis: size of that world.
+        viper: size of that world.
     """
 
     seed: int
@@ -122,6 +156,7 @@ class WorldSettings:
     gta: GtaSettings
     cityscapes: CityscapesSettings
     veis: VeisSettings
+    viper: ViperSettings
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -136,6 +171,12 @@ def _require_positive(**values: int) -> None:
     for name, value in values.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def _require_times(shares: dict[looks.TimeOfDay, float]) -> None:
+    times = get_args(looks.TimeOfDay)
+    if set(shares) != set(times) or min(shares.values()) < 0.0 or abs(sum(shares.values()) - 1.0) > 1e-6:
+        raise ValueError(f"times_of_day must give {', '.join(times)} probabilities that sum to 1, got {shares}")
 
 
 class _Job(NamedTuple):
@@ -180,6 +221,9 @@ def _jobs(world: WorldName, settings: WorldSettings) -> list[_Job]:
     elif world == "cityscapes":
         groups = [("train", settings.cityscapes.train_streets), ("val", settings.cityscapes.val_streets)]
         views = settings.cityscapes.views
+    elif world == "viper":
+        groups = [("train", settings.viper.train_streets), ("val", settings.viper.val_streets)]
+        views = settings.viper.views
     else:
         groups = [("multi_class", settings.veis.multi_class), ("single_class", settings.veis.single_class)]
         views = settings.veis.views
@@ -206,14 +250,15 @@ def _render_job(job: _Job, root: Path, settings: WorldSettings) -> list["_Frame"
 
 
 def _place(job: _Job, rng: np.random.Generator, settings: WorldSettings) -> tuple[looks.LookName, Street]:
-    if job.world == "gta":
+    if job.world in ("gta", "viper"):
         times = get_args(looks.TimeOfDay)
-        shares = [settings.gta.times_of_day[time] for time in times]
+        of_day = (settings.gta if job.world == "gta" else settings.viper).times_of_day
+        shares = [of_day[time] for time in times]
         return "game", street(rng, "game", job.views, times[int(rng.choice(len(times), p=shares))])
     if job.world == "cityscapes":
         return "camera", street(rng, "camera", job.views)
     class_name = VEIS_LABELS[job.place % len(VEIS_LABELS)].name if job.group == "single_class" else None
-    return "studio", studio(rng, job.views, class_name)
+    return "studio", studio(rng, job.views, settings.veis, class_name)
 
 
 def _with_hood(rendering: Rendering, variant: int) -> Rendering:
@@ -287,8 +332,30 @@ def _write_veis(root: Path, job: _Job, number: int, rendering: Rendering, settin
     return _Frame(f"{name}.png", objects)
 
 
+def _write_viper(root: Path, job: _Job, number: int, rendering: Rendering, settings: WorldSettings) -> _Frame:
+    name = f"{job.place + 1:03d}/{job.place + 1:03d}_{number + 1:05d}.png"
+    _write_image(root / job.group / "img" / name, rendering.image)
+    classes = _VIPER_CLASSES[rendering.label_ids]
+    write_png(root / job.group / "cls" / name, classes)
+    present = np.flatnonzero(np.bincount(rendering.instance_ids.ravel()))
+    numbers = np.zeros(present[-1] + 1, np.uint16)
+    things = present[present >= INSTANCE_FACTOR]
+    numbers[things] = np.arange(1, len(things) + 1)
+    numbered = numbers[rendering.instance_ids]
+    encoded = cv2.merge((classes, (numbered >> 8).astype(np.uint8), numbered.astype(np.uint8)))
+    write_png(root / job.group / "inst" / name, np.asarray(encoded))
+    return _Frame(name, [])
+
+
+_VIPER_IDS: Final = {item.name: item.viper_id for item in VIPER_CLASSES}
+_VIPER_NAMES: Final = {"rider": "person", "rail track": "railtrack"}
+_VIPER_CLASSES: Final = lookup_table(
+    {label.label_id: _VIPER_IDS.get(_VIPER_NAMES.get(label.name, label.name), _VIPER_IDS["infrastructure"]) for label in LABELS},
+    _VIPER_IDS["unlabeled"],
+)
+"""VIPER's class of each label id."""
 _CATEGORIES: Final = {label.label_id: index for index, label in enumerate(VEIS_LABELS, 1)}
-_WRITERS: Final = {"gta": _write_gta, "cityscapes": _write_cityscapes, "veis": _write_veis}
+_WRITERS: Final = {"gta": _write_gta, "cityscapes": _write_cityscapes, "veis": _write_veis, "viper": _write_viper}
 
 
 def outlines(mask: UInt8[np.ndarray, "h w"], left: int, top: int) -> list[list[int]]:
