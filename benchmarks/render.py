@@ -9,15 +9,16 @@ from typing import get_args
 import cv2
 
 from synth2real.params import read_section
-from synth2real.worlds.exporters import CityscapesSettings, GtaSettings, VeisSettings, WorldName, WorldSettings, render_world
+from synth2real.worlds.exporters import CityscapesSettings, WorldName, WorldSettings, render_world
 
+DEFAULT = read_section("worlds", WorldSettings)
 SETTINGS = replace(
-    read_section("worlds", WorldSettings),
+    DEFAULT,
     height=256,
     width=512,
-    gta=GtaSettings(streets=5, views=24),
+    gta=replace(DEFAULT.gta, streets=5, views=24),
     cityscapes=CityscapesSettings(train_streets=4, val_streets=1, views=24),
-    veis=VeisSettings(multi_class=5, single_class=5, views=12, pixel_labels_every=4),
+    veis=replace(DEFAULT.veis, multi_class=5, single_class=5, views=12),
 )
 FRAMES = 120
 
