@@ -14,30 +14,45 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from synth2real.worlds.rendering import Light, Material
+from synth2real.worlds.rendering import Lamp, Light, Material, View
 
 LookName = Literal["game", "camera", "studio"]
+TimeOfDay = Literal["day", "dusk", "night"]
 _Maker = Callable[[np.random.Generator, float], Material]
 
 # --- Light ---------------------------------------------------------------------------------------------------------------
 
 
-def light(rng: np.random.Generator, look: LookName) -> Light:
-    """A time of day and a weather."""
+def light(rng: np.random.Generator, look: LookName, time: TimeOfDay = "day", lamps: tuple[Lamp, ...] = ()) -> Light:
+    """A weather at a time of day.
+
+    Args:
+        rng: randomness.
+        look: whose.
+        time: of day; after sunset there is no sun, and a little light from all of the sky.
+        lamps: what shines after sunset.
+    """
     azimuth = rng.uniform(0.0, 2.0 * np.pi)
+    if time != "day":
+        low, high = ((0.09, 0.17), (0.2, 0.34))[time == "dusk"]
+        above = np.array((0.72, 0.85, 1.2)) * rng.uniform(low, high)
+        ground = tuple((0.4 * above).tolist())
+        return Light((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), tuple(above.tolist()), ground, np.inf, lamps)
     covered = rng.random() < {"game": 0.45, "camera": 0.75, "studio": 0.5}[look]
-    dusk = rng.random() < {"game": 0.2, "camera": 0.06, "studio": 0.1}[look]
+    low_sun = rng.random() < {"game": 0.12, "camera": 0.2, "studio": 0.0}[look]
     if covered:
         elevation, strength, softness = rng.uniform(0.7, 1.3), rng.uniform(0.1, 0.3), np.inf
         above = np.array((0.62, 0.66, 0.7)) * rng.uniform(0.75, 1.1)
     else:
         elevation, strength, softness = rng.uniform(0.35, 1.15), rng.uniform(1.0, 1.7), 0.12
         above = np.array((0.3, 0.36, 0.46)) * rng.uniform(0.8, 1.25)
-    warm = np.clip(1.2 - elevation, 0.0, 0.7)
-    sun = strength * np.array((1.0, 0.95 - 0.12 * warm, 0.86 - 0.35 * warm))
+        if low_sun:
+            elevation, strength = rng.uniform(0.14, 0.32), strength * rng.uniform(0.5, 0.8)
+    warm = np.clip(1.2 - elevation, 0.0, 1.0)
+    sun = strength * np.array((1.0, 0.95 - 0.17 * warm, 0.86 - 0.38 * warm))
     if look == "camera":
         above = above * (0.95, 1.0, 0.97)
-    if dusk:
+    if rng.random() < {"game": 0.0, "camera": 0.03, "studio": 0.1}[look]:  # heavy clouds, a dark stage
         sun, above = sun * rng.uniform(0.1, 0.4), above * rng.uniform(0.2, 0.5)
     ground = 0.45 * above.mean() * np.array((1.0, 0.97, 0.92))
     flat = np.cos(elevation)
@@ -50,9 +65,11 @@ def light(rng: np.random.Generator, look: LookName) -> Light:
 _SKY_SIZE: Final = (128, 512)
 
 
-def sky(rng: np.random.Generator, look: LookName, light: Light) -> UInt8[np.ndarray, "h w 3"]:
+def sky(rng: np.random.Generator, look: LookName, light: Light, time: TimeOfDay = "day") -> UInt8[np.ndarray, "h w 3"]:
     """A panorama for that light: clear, with clouds, or covered; see :class:`synth2real.worlds.rendering.Scene`."""
     elevation = np.linspace(1.0, -0.11, _SKY_SIZE[0], dtype=np.float32)[:, None, None]
+    if time != "day":
+        return _after_sunset(rng, elevation, time)
     deep, pale = np.array((0.2, 0.42, 0.85)), np.array((0.58, 0.74, 0.93))
     depth = rng.uniform(0.0, 1.0) if look == "game" else rng.uniform(0.0, 0.3)
     zenith = (depth * deep + (1.0 - depth) * pale) * rng.uniform(0.85, 1.15)
@@ -67,6 +84,25 @@ def sky(rng: np.random.Generator, look: LookName, light: Light) -> UInt8[np.ndar
     cloud = rng.uniform(0.78, 1.15) * (0.82 + 0.22 * shade) * np.array((0.98, 0.99, 1.0))
     dimmed = min(1.0, 0.45 + 0.9 * max(light.sky))  # the sky fades later than what it lights
     return _to_bytes(dimmed * (clear * (1.0 - clouds) + cloud * clouds))
+
+
+def _after_sunset(
+    rng: np.random.Generator, elevation: Float32[np.ndarray, "h 1 1"], time: TimeOfDay
+) -> UInt8[np.ndarray, "h w 3"]:
+    """Dark blue above; towards the horizon what is left of the day, on the side where the sun set, or the city's own light."""
+    blend = np.clip(elevation, 0.0, 1.0) ** 0.5
+    around = np.linspace(0.0, 2.0 * np.pi, _SKY_SIZE[1], dtype=np.float32)[None, :, None]
+    west = (0.5 + 0.5 * np.cos(around - rng.uniform(0.0, 2.0 * np.pi))) ** 2
+    if time == "dusk":
+        zenith = np.array((0.1, 0.17, 0.36)) * rng.uniform(0.8, 1.5)
+        glow = np.array(((0.95, 0.5, 0.25), (0.85, 0.45, 0.45), (0.8, 0.65, 0.45)))[rng.integers(3)] * rng.uniform(0.65, 1.0)
+        horizon = (1.0 - west) * np.array((0.34, 0.38, 0.52)) + west * glow
+    else:
+        zenith = np.array((0.02, 0.03, 0.075)) * rng.uniform(0.7, 2.0)
+        horizon = np.array(((0.14, 0.11, 0.1), (0.08, 0.1, 0.17)))[rng.integers(2)] * rng.uniform(0.6, 1.4)
+    clear = horizon * (1.0 - blend) + zenith * blend
+    clouds = np.clip((fractal_noise(rng, _SKY_SIZE, (4, 8), 5) - rng.uniform(0.35, 0.8)) * 2.5, 0.0, 0.8)[..., None]
+    return _to_bytes(clear * (1.0 - clouds) + clouds * (0.4 * horizon + 0.35 * zenith + 0.02))
 
 
 # --- Materials -----------------------------------------------------------------------------------------------------------
@@ -204,6 +240,18 @@ def _shopfront(rng: np.random.Generator, contrast: float) -> Material:
     return Material(_to_bytes(picture), 1.0)
 
 
+def _facade(rng: np.random.Generator, contrast: float) -> Material:
+    """Four by four windows of a building far off."""
+    size = 128
+    picture = np.full((size, size, 3), 0.9, np.float32)
+    step = size // 4
+    for row in range(4):
+        for column in range(4):
+            pane = np.array((0.3, 0.34, 0.4)) * rng.uniform(1.0 - 0.4 * contrast, 1.0 + 0.4 * contrast)
+            picture[row * step + 9 : row * step + 26, column * step + 5 : column * step + 27] = pane
+    return Material(_to_bytes(picture), 13.0)
+
+
 def _stripes(rng: np.random.Generator, contrast: float) -> Material:
     size = 256
     x = np.arange(size) / size
@@ -232,7 +280,39 @@ _MAKERS: Final = {
     "stone": _blocks(2.4, 8, 4, 0.04, 0.3, True, 0.55),
     "windows": _windows,
     "shopfront": _shopfront,
+    "facade": _facade,
+    "glow": lambda rng, contrast: Material(np.full((8, 8, 3), 255, np.uint8), 1.0, shines=True),
 }
+
+
+# --- Headlights ------------------------------------------------------------------------------------------------------------
+
+
+_BEAMS: Final = 5.0  # irradiance from the beams over that from the street, where they are brightest
+
+
+def headlit(image: UInt8[np.ndarray, "h w 3"], view: View, slope: float) -> UInt8[np.ndarray, "h w 3"]:
+    """What the low beams of the camera's own car add after sunset: a pool of light on the road and on what stands in it.
+
+    Nothing is lit above the horizon, where low beams are cut off; below it, light fades towards both the far end of the road
+    and the car. Brightness on display goes with the square root of irradiance (see :mod:`synth2real.worlds.rendering`).
+
+    Args:
+        image: of the street without them.
+        view: the camera.
+        slope: of the road that the car stands on, rise over run.
+    """
+    height, width = image.shape[:2]
+    focal = width / 2.0 / np.tan(view.field_of_view / 2.0)
+    below = np.arctan((np.arange(height) + 0.5 - height / 2.0) / focal) - view.pitch + np.arctan(slope)
+    beside = np.arctan((np.arange(width) + 0.5 - width / 2.0) / focal)
+    cut_off = np.clip(below / 0.012, 0.0, 1.0)
+    near = np.exp(-np.maximum(below - 0.07, 0.0) / 0.16)
+    lobes = np.exp(-((np.abs(beside) - 0.07) ** 2) / 0.05)
+    share = (cut_off * near * np.clip(0.25 + below / 0.06, 0.0, 1.0))[:, None] * lobes[None]
+    gain = np.sqrt(1.0 + _BEAMS * share).astype(np.float32)
+    lit: UInt8[np.ndarray, "h w 3"] = np.asarray(cv2.multiply(image, cv2.merge((gain, gain, 0.96 * gain)), dtype=cv2.CV_8U))
+    return lit
 
 
 # --- Sensor --------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
-"""Houses, apartment blocks, offices and shop rows, label 11 throughout.
+"""Houses, apartment blocks, offices, shop rows, stores and far-off towers, label 11 throughout.
 
 A building faces +y (its street front) with its width along x. Fronts are grids of bays and storeys; a window is a frame,
 shaded at the top as if it were set back, with glass that is lighter towards the top, as if it mirrored the sky, or
 curtained. Apartment blocks, offices and shop rows have plain side walls without overhang, so that they can stand in a row.
+Builders take ``lit``, the share of windows that shine, as they do after sunset; shops shine then, most of them.
 """
 
 from typing import NamedTuple
@@ -44,6 +45,11 @@ GLASS = np.array(
     ((0.018, 0.022, 0.026), (0.018, 0.022, 0.026), (0.13, 0.16, 0.19), (0.13, 0.16, 0.19))
 )  # at each corner of a pane
 CURTAIN, STONE = np.array((0.34, 0.33, 0.30)), np.array((0.42, 0.41, 0.39))
+WARM = np.array(((0.75, 0.47, 0.2), (0.7, 0.52, 0.3), (0.6, 0.58, 0.5), (0.35, 0.45, 0.6)))  # radiance of lit windows
+GLOW = "glow"
+"""The material of lit windows."""
+SHARES = (0.22, 0.28, 0.1, 0.36, 0.04)
+"""How often a building is a house, an apartment block, an office, a shop row or a store."""
 SHADE = np.array((1.0, 1.0, 0.55, 0.55))[:, None]  # of what lies under a lintel: its two upper corners are darker
 
 
@@ -64,7 +70,30 @@ class _Faces(NamedTuple):
     colours: NDArray[np.float64]
 
 
-def house(rng: np.random.Generator) -> SceneObject:
+def building(
+    rng: np.random.Generator, shares: tuple[float, float, float, float, float] = SHARES, lit: float = 0.0
+) -> SceneObject:
+    """A building of any kind.
+
+    Args:
+        rng: source of kind and shape.
+        shares: probabilities of houses, apartment blocks, offices, shop rows and stores.
+        lit: share of windows that shine.
+    """
+    makers = (house, apartment_block, office, shop_row, store)
+    return makers[int(rng.choice(5, p=shares))](rng, lit)
+
+
+def founded(thing: SceneObject, depth: float) -> SceneObject:
+    """The building with walls that reach ``depth`` metres below the ground, for slopes."""
+    ground = np.concatenate([part.mesh.vertices[part.mesh.vertices[:, 2] < 0.01, :2] for part in thing.parts])
+    (x0, y0), (x1, y1) = ground.min(axis=0) * 0.995, ground.max(axis=0) * 0.995
+    walls = _block(xyz((x0 + x1) / 2, (y0 + y1) / 2, -depth / 2), (x1 - x0, y1 - y0, depth), CONCRETES[2], "concrete")
+    base = Part(BUILDING, 0, quads(walls.corners[:4], walls.colours[:4], "concrete"))
+    return SceneObject((*thing.parts, base), thing.footprint)
+
+
+def house(rng: np.random.Generator, lit: float = 0.0) -> SceneObject:
     """A detached family house of one to three storeys with pitched roof, chimney and door."""
     width, depth, storeys = rng.uniform(7.0, 11.0), rng.uniform(8.0, 11.0), int(rng.choice((1, 2, 3), p=(0.2, 0.6, 0.2)))
     base = 0.35
@@ -79,9 +108,9 @@ def house(rng: np.random.Generator) -> SceneObject:
     bays = max(2, round(width / 2.6))
     door = int(rng.integers(bays))
     for wall, skip in ((front, door), (back, -1)):
-        faces += _windows(rng, wall, bays, storeys, base, 2.8, (1.15, 1.35), 0.85, frame, skip)
+        faces += _windows(rng, wall, bays, storeys, base, 2.8, (1.15, 1.35), 0.85, frame, skip, lit=lit)
     for wall in (left, right):
-        faces += _windows(rng, wall, max(1, round(depth / 4)), storeys, base, 2.8, (1.0, 1.25), 0.9, frame)
+        faces += _windows(rng, wall, max(1, round(depth / 4)), storeys, base, 2.8, (1.0, 1.25), 0.9, frame, lit=lit)
     faces += _door(rng, front, (door + 0.5) * front.width / bays)
     ridge = height + pitch * (depth if lengthwise else width) / 2
     stack = xyz(rng.uniform(-0.3, 0.3) * width, rng.uniform(-0.15, 0.15) * depth, 0.5 * (height + ridge) + 0.5)
@@ -89,14 +118,14 @@ def house(rng: np.random.Generator) -> SceneObject:
     return _assembled(faces)
 
 
-def apartment_block(rng: np.random.Generator) -> SceneObject:
+def apartment_block(rng: np.random.Generator, lit: float = 0.0) -> SceneObject:
     """A block of flats of three to six storeys, plain or with balconies, flat or pitched roof."""
     width, depth, storeys = rng.uniform(12.0, 19.0), rng.uniform(10.0, 14.0), int(rng.integers(3, 7))
     storey, base = rng.uniform(2.8, 3.3), rng.uniform(0.3, 1.0)
     bays = min(round(width / rng.uniform(2.5, 3.2)), 36 // storeys)
     door = bays // 2
     window = (rng.uniform(1.1, 1.5), rng.uniform(1.45, 1.8))
-    faces, tone = _town_house(rng, (width, depth), storeys, base, storey, bays, window, door, pitched=0.5)
+    faces, tone = _town_house(rng, (width, depth), storeys, base, storey, bays, window, door, pitched=0.5, lit=lit)
     front = _walls(width, depth)[0]
     faces += _door(rng, front, (door + 0.5) * width / bays)
     if rng.random() < 0.45:
@@ -106,7 +135,7 @@ def apartment_block(rng: np.random.Generator) -> SceneObject:
     return _assembled(faces)
 
 
-def office(rng: np.random.Generator) -> SceneObject:
+def office(rng: np.random.Generator, lit: float = 0.0) -> SceneObject:
     """An office block of four to nine storeys with bands or a curtain wall of glass and a flat roof."""
     width, depth, storeys = rng.uniform(14.0, 24.0), rng.uniform(12.0, 16.0), int(rng.integers(4, 10))
     storey = rng.uniform(3.2, 3.7)
@@ -120,7 +149,8 @@ def office(rng: np.random.Generator) -> SceneObject:
         pitch = wall.width / bays
         size = (pitch - (0.12 if curtain else 0.45), storey - 0.25 if curtain else storey * 0.55)
         left, low, pane = _openings(wall, bays, storeys, 0.1, storey, size, 0.12 if curtain else 0.85, -1)
-        faces.append(_glass(_rectangles(wall, left, low, pane, size[1], 0.05), tint * rng.uniform(0.75, 1.3, (len(left), 1, 1))))
+        panes = _rectangles(wall, left, low, pane, size[1], 0.05)
+        faces += _glazing(rng, panes, GLASS * tint * rng.uniform(0.75, 1.3, (len(left), 1, 1)), lit)
     front = _walls(width, depth)[0]
     faces.append(_plain(_rectangles(front, width / 2 - 2.2, 0.0, 4.4, 2.9, 0.1), xyz(0.05, 0.05, 0.055)))
     faces.append(_glass(_rectangles(front, width / 2 - 2.0 + np.arange(3) * 1.37, 0.1, 1.27, 2.6, 0.13), 1.6))
@@ -128,17 +158,57 @@ def office(rng: np.random.Generator) -> SceneObject:
     return _assembled(faces)
 
 
-def shop_row(rng: np.random.Generator) -> SceneObject:
+def shop_row(rng: np.random.Generator, lit: float = 0.0) -> SceneObject:
     """A town house of two to five storeys over shops with display windows, fascias, awnings and signs that stick out."""
     width, depth, storeys = rng.uniform(9.0, 18.0), rng.uniform(9.0, 13.0), int(rng.integers(1, 5))
     ground, storey = rng.uniform(3.5, 4.2), rng.uniform(2.9, 3.3)
     bays = round(width / rng.uniform(2.3, 3.0))
-    faces, tone = _town_house(rng, (width, depth), storeys, ground, storey, bays, (1.2, 1.75), -1, pitched=0.6)
+    faces, tone = _town_house(rng, (width, depth), storeys, ground, storey, bays, (1.2, 1.75), -1, pitched=0.6, lit=lit)
     front = _walls(width, depth)[0]
     shops = max(1, round(width / rng.uniform(4.5, 6.5)))
     for shop in range(shops):
-        faces += _shop(rng, front, shop * width / shops, width / shops, ground)
+        faces += _shop(rng, front, shop * width / shops, width / shops, ground, lit)
     faces.append(_course(width, depth, ground - 0.05, 0.16, tone * 0.75, 0.08))
+    return _assembled(faces)
+
+
+def store(rng: np.random.Generator, lit: float = 0.0) -> SceneObject:
+    """A low store with a flat roof, a wide front of glass between pillars, and a large sign over it."""
+    width, depth, height = rng.uniform(14.0, 24.0), rng.uniform(12.0, 17.0), rng.uniform(4.6, 7.0)
+    texture, tone = _masonry(rng)
+    colour = SHOP_COLOURS[rng.integers(7)] * rng.uniform(0.8, 1.2)
+    front = _walls(width, depth)[0]
+    panes = int(rng.integers(4, 9))
+    pitch = 0.9 * width / panes
+    left = 0.05 * width + pitch * np.arange(panes)
+    glass = _rectangles(front, left + 0.12, 0.25, pitch - 0.24, 2.9, 0.06)
+    sign = front.origin + rng.uniform(0.35, 0.65) * width * front.along + 0.15 * front.outward + xyz(0, 0, height - 0.4)
+    return _assembled(
+        [
+            _shell(width, depth, height, tone, texture),
+            *_flat_roof(rng, width, depth, height, tone),
+            _plain(_rectangles(front, 0.05 * width, 0.0, 0.9 * width, 3.3, 0.04), tone * 0.5),
+            *_glazing(rng, glass, GLASS * rng.uniform(0.5, 1.3, (panes, 1, 1)), min(1.0, 2.4 * lit)),
+            _block(front.origin + 0.5 * width * front.along + xyz(0, 0.5, 3.45), (0.94 * width, 1.0, 0.3), colour),
+            _block(sign, (0.4 * width, 0.3, 1.3), colour),
+            *_lettering(rng, front, rng.uniform(0.35, 0.65) * width, 0.3 * width, height - 0.7, 0.6, colour, 0.32, lit),
+        ]
+    )
+
+
+def tower(rng: np.random.Generator, lit: float = 0.0) -> SceneObject:
+    """A tall building that is seen from afar only: plain walls with a picture of windows, its foot deep below the ground."""
+    width, depth, height = rng.uniform(14.0, 30.0), rng.uniform(14.0, 24.0), rng.uniform(22.0, 70.0)
+    tone = CONCRETES[rng.integers(3)] * rng.uniform(0.7, 1.5)
+    faces = [_block(xyz(0, 0, (height - 19.5) / 2), (width, depth, height + 19.5), tone, "facade")]
+    if rng.random() < 0.4:
+        faces.append(_block(xyz(0, 0, height + 3.0), (0.5 * width, 0.5 * depth, 6.0), tone * 0.8, "facade"))
+    for wall in _walls(width, depth):
+        count = int(90 * lit)
+        if count:
+            left, low = rng.integers(0, int(wall.width / 3.25), count) * 3.25, rng.integers(0, int(height / 3.25), count) * 3.25
+            panes = _rectangles(wall, left + 0.5, low + 0.9, 2.2, 1.7, 0.2)
+            faces.append(_Faces(GLOW, panes, _warm(rng, count)))
     return _assembled(faces)
 
 
@@ -152,6 +222,7 @@ def _town_house(
     window: tuple[float, float],
     door: int,
     pitched: float,
+    lit: float,
 ) -> tuple[list[_Faces], NDArray[np.float64]]:
     """Walls, windows above ``base``, roof, cornice and drainpipes of a house that may stand in a row, and its tone.
 
@@ -165,6 +236,7 @@ def _town_house(
         window: width and height of one, metres.
         door: bay of the lowest row that has no window; -1 for none.
         pitched: probability of a pitched roof.
+        lit: share of windows that shine.
     """
     width, depth = size
     height = base + storey * storeys + 0.3
@@ -172,15 +244,28 @@ def _town_house(
     faces = [_shell(width, depth, height, tone, texture)]
     if rng.random() < pitched:
         tiles = ROOF_TILES[rng.integers(4)] * rng.uniform(0.8, 1.3)
-        faces += _gable_roof(width, depth, height, rng.uniform(0.4, 0.95), tiles, tone, texture, True, verge=0.0)
+        pitch = rng.uniform(0.4, 0.95)
+        faces += _gable_roof(width, depth, height, pitch, tiles, tone, texture, True, verge=0.0)
+        faces += _chimneys(rng, width, height + 0.5 * pitch * depth)
     else:
         faces += _flat_roof(rng, width, depth, height, tone)
     frame = FRAMES[rng.integers(4)]
     front, back, left, right = _walls(width, depth)
-    faces += _windows(rng, front, bays, storeys, base, storey, window, 0.72, frame, door)
-    faces += _windows(rng, back, max(2, bays // 2), storeys, base, storey, window, 0.72, frame, cheap=True)
+    faces += _windows(rng, front, bays, storeys, base, storey, window, 0.72, frame, door, lit=lit)
+    faces += _windows(rng, back, max(2, bays // 2), storeys, base, storey, window, 0.72, frame, cheap=True, lit=lit)
     for wall in (left, right):
-        faces += _windows(rng, wall, 1, storeys, base, storey, window, 0.72, frame, cheap=True)
+        faces += _windows(rng, wall, 1, storeys, base, storey, window, 0.72, frame, cheap=True, lit=lit)
+    if rng.random() < 0.25 and storeys > 1:
+        faces += _bay_windows(rng, front, bays, storeys, base, storey, tone, texture, lit)
+    if rng.random() < 0.35:
+        faces += [_course(width, depth, base + storey * level - 0.1, 0.16, tone * 0.8, 0.06) for level in range(1, storeys)]
+    if rng.random() < 0.25:  # pilasters
+        edges = np.arange(0, bays + 1, max(2, bays // 3)) * width / bays
+        faces.append(
+            _plain(_rectangles(front, np.clip(edges - 0.2, 0.0, width - 0.4), base, 0.4, height - base, 0.1), tone * 0.85)
+        )
+    if rng.random() < 0.05:
+        faces += _scaffold(front, height)
     if rng.random() < 0.6:
         pipes = _rectangles(front, np.array((0.12, width - 0.22)), 0.0, 0.1, height - 0.25, 0.12)
         faces.append(_plain(pipes, FRAMES[rng.integers(4)] * 0.7))
@@ -191,13 +276,14 @@ def _town_house(
 def _assembled(faces: list[_Faces]) -> SceneObject:
     """The building; glass lies flat before walls, which the label picture need not draw twice."""
     by_texture: dict[str, list[_Faces]] = {}
-    for face in faces:
+    for face in (face for face in faces if len(face.corners)):
         by_texture.setdefault(face.texture, []).append(face)
     meshes = [
         quads(np.concatenate([face.corners for face in group]), np.concatenate([face.colours for face in group]), texture)
         for texture, group in by_texture.items()
     ]
-    return scene_object([Part(BUILDING, 0, mesh, "image" if mesh.texture == "glass" else "both") for mesh in meshes])
+    flat = ("glass", GLOW)
+    return scene_object([Part(BUILDING, 0, mesh, "image" if mesh.texture in flat else "both") for mesh in meshes])
 
 
 def _masonry(rng: np.random.Generator) -> tuple[str, NDArray[np.float64]]:
@@ -243,6 +329,23 @@ def _glass(corners: NDArray[np.float64], tint: Numbers = 1.0) -> _Faces:
     painted = np.empty(corners.shape)
     painted[...] = GLASS * np.asarray(tint)
     return _Faces("glass", corners, painted)
+
+
+def _warm(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Radiance of lit windows, (k, 4, 3)."""
+    tones = WARM[rng.choice(4, count, p=(0.4, 0.3, 0.22, 0.08))] * rng.uniform(0.25, 1.0, (count, 1))
+    return np.repeat(tones[:, None], 4, axis=1)
+
+
+def _glazing(
+    rng: np.random.Generator, panes: NDArray[np.float64], shades: NDArray[np.float64], lit: float, each: int = 1
+) -> list[_Faces]:
+    """Panes of glass, of which a share shines; pane i and those ``len(panes) / each`` further on belong to one window."""
+    if lit == 0.0:
+        return [_Faces("glass", panes, shades)]
+    count = len(panes) // each
+    shines, warm = np.tile(rng.random(count) < lit, each), np.tile(_warm(rng, count), (each, 1, 1))
+    return [_Faces("glass", panes[~shines], shades[~shines]), _Faces(GLOW, panes[shines], warm[shines])]
 
 
 def _block(
@@ -299,6 +402,7 @@ def _windows(
     frame: NDArray[np.float64],
     skip: int = -1,
     cheap: bool = False,
+    lit: float = 0.0,
 ) -> list[_Faces]:
     """Framed windows for each bay and storey: two casements and a sill, or a single pane where ``cheap``."""
     left, low, width = _openings(wall, bays, storeys, base, storey, size, sill, skip)
@@ -309,13 +413,14 @@ def _windows(
     )
     frames = _plain(_rectangles(wall, left, low, width, height, 0.03), frame * SHADE)
     if cheap:
-        return [frames, _Faces("glass", _rectangles(wall, left + 0.07, low + 0.07, width - 0.14, height - 0.14, 0.06), shades)]
+        panes = _rectangles(wall, left + 0.07, low + 0.07, width - 0.14, height - 0.14, 0.06)
+        return [frames, *_glazing(rng, panes, shades, lit)]
     half = (width - 0.21) / 2
     casements = _rectangles(
         wall, np.concatenate((left + 0.07, left + 0.14 + half)), np.tile(low + 0.07, 2), half, height - 0.14, 0.06
     )
     ledges = _plain(_rectangles(wall, left - 0.08, low - 0.13, width + 0.16, 0.13, 0.08), STONE)
-    return [frames, _Faces("glass", casements, np.concatenate((shades, shades))), ledges]
+    return [frames, *_glazing(rng, casements, np.concatenate((shades, shades)), lit, each=2), ledges]
 
 
 def _door(rng: np.random.Generator, wall: _Wall, centre: float) -> list[_Faces]:
@@ -408,50 +513,197 @@ def _balconies(
     return [_block(spot + xyz(0, 0.5, 0.42), (width, 1.0, 1.05), panel) for spot in spots]
 
 
-def _shop(rng: np.random.Generator, wall: _Wall, left: float, width: float, ground: float) -> list[_Faces]:
-    """One shop front: surround, display windows with goods, door, fascia with lettering, and now and then an awning."""
-    colour = SHOP_COLOURS[rng.integers(7)] * rng.uniform(0.8, 1.2)
-    centre = left + width / 2
-    fascia_z, fascia_h = ground - 0.95, 0.62
-    middle = wall.origin + centre * wall.along + 0.08 * wall.outward + xyz(0, 0, fascia_z + fascia_h / 2)
-    count = int(rng.integers(4, 9))
-    letters = centre + np.linspace(-0.3, 0.3, count) * width - 0.1
-    ink = xyz(0.7, 0.7, 0.66) if colour.mean() < 0.3 else xyz(0.03, 0.03, 0.03)
-    door_width, door_left = 1.1, left + (0.25 if rng.random() < 0.5 else width - 1.35)
-    glass_left, glass_right = left + 0.25, left + width - 0.25
-    if door_left < centre:
-        glass_left = door_left + door_width + 0.12
-    else:
-        glass_right = door_left - 0.12
-    span = glass_right - glass_left
-    panes = 2 if span > 2.5 else 1
-    glow = np.array(((0.10, 0.09, 0.075), (0.22, 0.19, 0.14), (0.04, 0.045, 0.05)))[rng.integers(3)]
-    goods_left = glass_left + span * rng.uniform(0.05, 0.8, 4)
-    goods = _rectangles(wall, goods_left, 0.55, rng.uniform(0.2, 0.5, 4), rng.uniform(0.3, 1.1, 4), 0.12)
+def _chimneys(rng: np.random.Generator, width: float, ridge: float) -> list[_Faces]:
+    """Stacks with pots on the ridge, mostly at the party walls."""
+    faces = []
+    for share in rng.choice((-0.46, 0.0, 0.46), int(rng.integers(0, 3)), replace=False):
+        brick = BRICKS[rng.integers(4)] * rng.uniform(0.8, 1.2)
+        faces.append(_block(xyz(share * width, 0.0, ridge - 0.1), (0.7, 1.3, 2.2), brick, "brick"))
+        faces += [_block(xyz(share * width, y, ridge + 1.2), (0.26, 0.26, 0.5), brick * 0.8) for y in (-0.35, 0.35)]
+    return faces
+
+
+def _bay_windows(
+    rng: np.random.Generator,
+    wall: _Wall,
+    bays: int,
+    storeys: int,
+    base: float,
+    storey: float,
+    tone: NDArray[np.float64],
+    texture: str,
+    lit: float,
+) -> list[_Faces]:
+    """One or two columns of windows that step out of the front, over the ground floor."""
+    pitch, out = wall.width / bays, 0.6
+    faces = []
+    for bay in rng.choice(bays, min(bays, int(rng.integers(1, 3))), replace=False):
+        centre, low = (bay + 0.5) * pitch, base + 0.2
+        tall = storey * (storeys - 0.4)
+        middle = wall.origin + centre * wall.along + 0.5 * out * wall.outward + xyz(0, 0, low + tall / 2)
+        faces.append(_block(middle, (0.85 * pitch, out, tall), tone * 0.9, texture))
+        levels = base + storey * np.arange(storeys) + 0.75
+        levels = levels[levels + 1.6 < low + tall + 0.1]
+        frames = _rectangles(wall, centre - 0.36 * pitch, levels, 0.72 * pitch, 1.6, out + 0.02)
+        panes = _rectangles(wall, centre - 0.33 * pitch, levels + 0.07, 0.66 * pitch, 1.46, out + 0.04)
+        faces.append(_plain(frames, xyz(0.6, 0.6, 0.58) * SHADE))
+        faces += _glazing(rng, panes, GLASS * rng.uniform(0.6, 1.5, (len(panes), 1, 1)), lit)
+    return faces
+
+
+def _scaffold(wall: _Wall, height: float) -> list[_Faces]:
+    """Standards, ledgers and planks before the front."""
+    steel, plank = xyz(0.3, 0.31, 0.32), xyz(0.26, 0.18, 0.1)
+    count = max(3, round(wall.width / 2.4))
+    spots = np.linspace(0.1, wall.width - 0.1, count)
     faces = [
-        _plain(_rectangles(wall, left + 0.15, 0.0, width - 0.3, ground - 0.3, 0.05), colour * 0.6),
-        _block(middle, (width - 0.25, 0.2, fascia_h), colour),
-        _plain(_rectangles(wall, letters, fascia_z + 0.16, 0.6 * width / count * rng.uniform(0.5, 0.8, count), 0.3, 0.21), ink),
-        _plain(
-            _rectangles(wall, glass_left + span / panes * np.arange(panes), 0.5, span / panes - 0.1, fascia_z - 0.62, 0.09),
-            glow * SHADE,
-        ),
-        _Faces("", goods, np.repeat(rng.uniform(0.04, 0.5, (4, 1, 3)), 4, axis=1)),
-        _glass(_rectangles(wall, door_left, 0.08, door_width, fascia_z - 0.2, 0.09)),
+        _block(wall.origin + spot * wall.along + 1.1 * wall.outward + xyz(0, 0, height / 2), (0.07, 0.07, height), steel)
+        for spot in spots
     ]
-    if rng.random() < 0.45:  # a sign that sticks out over the pavement, between shops
+    for level in np.arange(2.2, height, 2.1):
+        middle = wall.origin + 0.5 * wall.width * wall.along + 0.7 * wall.outward + xyz(0, 0, level)
+        faces.append(_block(middle, (wall.width - 0.1, 0.75, 0.06), plank))
+        faces.append(_block(middle + 0.42 * wall.outward + xyz(0, 0, 1.0), (wall.width - 0.1, 0.05, 0.05), steel))
+    return faces
+
+
+def _lettering(
+    rng: np.random.Generator,
+    wall: _Wall,
+    centre: float,
+    width: float,
+    low: float,
+    tall: float,
+    ground: NDArray[np.float64],
+    out: float,
+    lit: float,
+) -> list[_Faces]:
+    """A word on a board of some colour, in letters of unequal width; after sunset most of them shine."""
+    count = int(rng.integers(4, 10))
+    edges = centre - width / 2 + width * np.sort(rng.uniform(0.0, 1.0, count))
+    wide = width / count * rng.uniform(0.35, 0.7, count)
+    shines = lit > 0.0 and rng.random() < 0.7
+    ink = xyz(0.7, 0.7, 0.66) if ground.mean() < 0.3 or shines else xyz(0.03, 0.03, 0.03)
+    low_edges = low + tall * rng.choice((0.0, 0.0, 0.3), count)
+    letters = np.concatenate(
+        [_rectangles(wall, a, z, w, tall - (z - low), out) for a, z, w in zip(edges, low_edges, wide, strict=True)]
+    )
+    return [_plain(letters, ink * (1.3 if shines else 1.0), GLOW if shines else "")]
+
+
+_SHOP_KINDS = ("boards", "dark", "panes", "arcade", "shutter", "portal")
+
+
+def _shop(rng: np.random.Generator, wall: _Wall, left: float, width: float, ground: float, lit: float) -> list[_Faces]:
+    """One shop front, with what hangs before it."""
+    kind = _SHOP_KINDS[int(rng.choice(6, p=(0.3, 0.24, 0.18, 0.1, 0.08, 0.1)))]
+    dark = kind in ("dark", "arcade") or rng.random() < 0.3
+    colour = xyz(0.03, 0.032, 0.036) * rng.uniform(0.6, 2.0) if dark else SHOP_COLOURS[rng.integers(7)] * rng.uniform(0.8, 1.2)
+    top = ground - 0.95
+    faces = [_plain(_rectangles(wall, left + 0.15, 0.0, width - 0.3, ground - 0.3, 0.05), colour * 0.6)]
+    open_now = lit > 0.0 and rng.random() < 0.75
+    if kind == "shutter" and not open_now:
+        slats = np.arange(0.05, top, 0.16)
+        tone = xyz(0.3, 0.31, 0.32) * rng.uniform(0.5, 1.3)
+        faces.append(_plain(_rectangles(wall, left + 0.3, slats, width - 0.6, 0.13, 0.08), tone * SHADE))
+    elif kind == "portal":
+        faces += _portal(rng, wall, left + width / 2, width, top, lit)
+    else:
+        faces += _display(rng, wall, left, width, top, kind, colour, open_now)
+    if kind == "arcade":
+        count = max(2, round(width / 2.2))
+        stone = STONE * rng.uniform(0.5, 1.2)
+        for spot in np.linspace(left + 0.25, left + width - 0.25, count):
+            column = wall.origin + spot * wall.along + 0.45 * wall.outward + xyz(0, 0, ground / 2)
+            faces.append(_block(column, (0.42, 0.42, ground), stone, "plaster"))
+        beam = wall.origin + (left + width / 2) * wall.along + 0.35 * wall.outward + xyz(0, 0, ground - 0.2)
+        faces.append(_block(beam, (width, 0.7, 0.5), stone, "plaster"))
+    else:
+        middle = wall.origin + (left + width / 2) * wall.along + 0.08 * wall.outward + xyz(0, 0, top + 0.31)
+        faces.append(_block(middle, (width - 0.25, 0.2, 0.62), colour))
+        faces += _lettering(rng, wall, left + width / 2, 0.6 * width, top + 0.16, 0.3, colour, 0.21, lit)
+    return faces + _hangings(rng, wall, left, width, ground, lit)
+
+
+def _display(
+    rng: np.random.Generator,
+    wall: _Wall,
+    left: float,
+    width: float,
+    top: float,
+    kind: str,
+    colour: NDArray[np.float64],
+    open_now: bool,
+) -> list[_Faces]:
+    """Display windows between mullions, goods and posters in them, and a glass door."""
+    door_width, at_left = 1.1, rng.random() < 0.5
+    door = left + (0.25 if at_left else width - 1.35)
+    low = 0.1 if kind in ("dark", "arcade") else rng.uniform(0.4, 0.8)
+    start, stop = (door + door_width + 0.12, left + width - 0.25) if at_left else (left + 0.25, door - 0.12)
+    span = stop - start
+    panes = max(1, round(span / rng.uniform(0.9, 1.3))) if kind == "panes" else max(1, round(span / 2.0))
+    day = np.array(((0.10, 0.09, 0.075), (0.22, 0.19, 0.14), (0.04, 0.045, 0.05), (0.015, 0.017, 0.02)))
+    glow = day[int(rng.choice(4, p=(0.2, 0.15, 0.25, 0.4)))] if kind != "dark" else day[3]
+    lefts = start + span / panes * np.arange(panes)
+    glass = _rectangles(wall, lefts, low, span / panes - 0.09, top - low - 0.1, 0.09)
+    inside = _warm(rng, panes) * 0.85 if open_now else (glow * SHADE)[None].repeat(panes, 0)
+    faces = [
+        _Faces(GLOW if open_now else "", glass, inside),
+        _glass(_rectangles(wall, door, 0.08, door_width, top - 0.25, 0.09), 1.8 if open_now else rng.uniform(0.5, 1.2)),
+    ]
+    if kind == "panes":  # a transom, as old shops have
+        faces.append(_plain(_rectangles(wall, start, top - 0.75, span, 0.09, 0.12), colour * 1.6))
+    count = int(rng.integers(2, 6))
+    if rng.random() < 0.75:
+        spots = start + span * rng.uniform(0.03, 0.85, count)
+        goods = _rectangles(wall, spots, low + 0.06, rng.uniform(0.2, 0.5, count), rng.uniform(0.3, 1.1, count), 0.12)
+        faces.append(_Faces("", goods, np.repeat(rng.uniform(0.03, 0.45, (count, 1, 3)), 4, axis=1)))
+    if rng.random() < 0.45:
+        spots = start + span * rng.uniform(0.05, 0.8, 2)
+        posters = _rectangles(wall, spots, low + rng.uniform(0.5, 0.9), rng.uniform(0.35, 0.6), rng.uniform(0.5, 0.85), 0.13)
+        faces.append(_Faces("", posters, np.repeat(rng.uniform(0.1, 0.7, (2, 1, 3)), 4, axis=1)))
+    return faces
+
+
+def _portal(rng: np.random.Generator, wall: _Wall, centre: float, width: float, top: float, lit: float) -> list[_Faces]:
+    """The entrance of a house, a bank or an office: pilasters, a lintel, steps, double doors and a window on each side."""
+    stone = STONE * rng.uniform(0.5, 1.3)
+    wood = np.array(((0.12, 0.06, 0.03), (0.03, 0.05, 0.04), (0.03, 0.03, 0.035), (0.2, 0.03, 0.03)))[rng.integers(4)]
+    steps = wall.origin + centre * wall.along + 0.3 * wall.outward + xyz(0, 0, 0.12)
+    sides = np.array((centre - width / 2 + 0.35, centre + 1.15))
+    room = max(0.4, width / 2 - 1.6)
+    return [
+        _plain(_rectangles(wall, np.array((centre - 1.05, centre + 0.75)), 0.0, 0.3, top, 0.14), stone),
+        _plain(_rectangles(wall, centre - 1.15, top - 0.35, 2.3, 0.35, 0.18), stone * 0.9),
+        _plain(_rectangles(wall, np.array((centre - 0.72, centre + 0.02)), 0.2, 0.7, top - 0.65, 0.09), wood),
+        *_glazing(rng, _rectangles(wall, sides, 0.9, room, top - 1.3, 0.1), np.stack((GLASS, GLASS)), lit),
+        _block(steps, (2.2, 0.7, 0.24), stone),
+    ]
+
+
+def _hangings(rng: np.random.Generator, wall: _Wall, left: float, width: float, ground: float, lit: float) -> list[_Faces]:
+    """What sticks out over the pavement: a sign between shops, lamps over the board, an awning, a flag."""
+    faces = []
+    if rng.random() < 0.45:
         tall = rng.uniform(0.5, 1.1)
         board = (
             wall.origin + (left + 0.1) * wall.along + 0.55 * wall.outward + xyz(0, 0, ground + rng.uniform(-0.3, 0.5) + tall / 2)
         )
-        faces.append(_block(board, (0.08, rng.uniform(0.5, 0.85), tall), SHOP_COLOURS[rng.integers(7)] * rng.uniform(0.8, 1.5)))
-    if rng.random() < 0.3:  # lamps over the fascia
-        lamps = centre + np.array((-0.3, 0.0, 0.3)) * width
-        faces.append(_plain(_rectangles(wall, lamps, ground - 0.28, 0.16, 0.26, 0.4), xyz(0.75, 0.72, 0.6)))
-    if rng.random() < 0.35:
-        high = fascia_z + 0.05
+        colour = SHOP_COLOURS[rng.integers(7)] * rng.uniform(0.8, 1.5)
+        shines = lit > 0.0 and rng.random() < 0.6
+        texture = GLOW if shines else ""
+        faces.append(_block(board, (0.08, rng.uniform(0.5, 0.85), tall), colour * (1.5 if shines else 1.0), texture))
+    if rng.random() < 0.3:
+        lamps = left + width * np.array((0.2, 0.5, 0.8))
+        panes = _rectangles(wall, lamps, ground - 0.28, 0.16, 0.26, 0.4)
+        faces.append(_plain(panes, xyz(0.75, 0.72, 0.6), GLOW if lit > 0.0 else ""))
+    if rng.random() < 0.3:
+        high = ground - 0.9
         outer = _rectangles(wall, left + 0.2, high - 0.65, width - 0.4, 0.2, 1.1)[0]
         inner = _rectangles(wall, left + 0.2, high, width - 0.4, 0.0, 0.2)[0]
         cloth = np.array((outer, (outer[3], outer[2], inner[1], inner[0])))
         faces.append(_plain(np.concatenate((cloth, cloth[:, ::-1])), SHOP_COLOURS[rng.integers(7)]))
+    if rng.random() < 0.12:
+        spot = wall.origin + (left + width / 2) * wall.along + 0.5 * wall.outward + xyz(0, 0, ground + 1.2)
+        faces.append(_block(spot, (0.03, 0.9, 1.4), rng.uniform(0.02, 0.6, 3)))
     return faces

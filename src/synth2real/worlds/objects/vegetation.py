@@ -27,11 +27,11 @@ from synth2real.worlds.meshes import (
     tubes,
 )
 
-TreeKind = Literal["round", "oval", "spreading", "poplar", "conifer", "bare"]
+TreeKind = Literal["round", "oval", "spreading", "poplar", "conifer", "bare", "palm"]
 
 VEGETATION = 21
 
-TREE_KINDS: tuple[TreeKind, ...] = ("round", "oval", "spreading", "poplar", "conifer", "bare")
+TREE_KINDS: tuple[TreeKind, ...] = ("round", "oval", "spreading", "poplar", "conifer", "bare", "palm")
 
 LEAF_TONES = np.array(
     (
@@ -70,7 +70,7 @@ def tree(rng: np.random.Generator, kind: TreeKind | None = None, height: float |
     Raises:
         ValueError: if the kind is unknown or the height not positive.
     """
-    chosen = kind or TREE_KINDS[rng.choice(6, p=(0.3, 0.22, 0.2, 0.07, 0.11, 0.1))]
+    chosen = kind or TREE_KINDS[rng.choice(7, p=(0.29, 0.21, 0.19, 0.07, 0.1, 0.1, 0.04))]
     if chosen not in TREE_KINDS:
         raise ValueError(f"expected a tree kind among {TREE_KINDS}, got {chosen!r}")
     tall = rng.uniform(5.0, 12.0) if height is None else height
@@ -80,6 +80,8 @@ def tree(rng: np.random.Generator, kind: TreeKind | None = None, height: float |
     leaves = LEAF_TONES[rng.choice(6, p=LEAF_SHARES)] * rng.uniform(0.8, 1.25)
     if chosen == "conifer":
         return scene_object(_conifer(rng, tall, bark, leaves * (0.55, 0.7, 0.8)))
+    if chosen == "palm":
+        return scene_object(_palm(rng, tall, leaves))
     if chosen == "bare":
         return scene_object(_bare(rng, tall, bark))
     return scene_object(_leafy(rng, tall, bark, leaves, *_CROWNS[chosen]))
@@ -262,6 +264,34 @@ def _conifer(rng: np.random.Generator, height: float, bark: NDArray[np.float64],
         Part(VEGETATION, 0, merge(cones)),
         Part(VEGETATION, 0, _above_ground(sprays), "image"),
     ]
+
+
+def _palm(rng: np.random.Generator, height: float, leaves: NDArray[np.float64]) -> list[Part]:
+    """A slender stem with a crown of arching fronds, and the ball that annotators draw around them."""
+    count, steps = 13, 5
+    stem = np.array((0.0, 0.0, 0.0)), np.array((*rng.normal(0, 0.03, 2) * height, 0.86 * height))
+    bark = BARK_TONES[1] * rng.uniform(0.8, 1.3)
+    trunk = tubes(stem[0], stem[1], 0.2, 0.13, bark, 7, "bark", caps=False)
+    reach = rng.uniform(1.5, 2.4)
+    angle = 2 * np.pi * np.arange(count) / count + rng.uniform(0, 0.4, count)
+    rise = rng.uniform(-0.1, 0.9, count)
+    share = np.linspace(0.0, 1.0, steps)
+    radius = reach * share
+    spine = np.empty((count, steps, 3))
+    spine[..., 0], spine[..., 1] = radius * np.cos(angle)[:, None], radius * np.sin(angle)[:, None]
+    spine[..., 2] = rise[:, None] * reach * share - (0.55 + 0.4 * rise[:, None]) * reach * share**2
+    spine += stem[1]
+    wide = (0.28 * np.sqrt(np.sin(np.pi * np.clip(share, 0.08, 0.97))))[:, None]
+    across = np.stack((-np.sin(angle), np.cos(angle), np.zeros(count)), axis=-1)[:, None] * wide
+    left, right = spine - across - (0, 0, 0.1), spine + across - (0, 0, 0.1)
+    halves = [
+        np.stack((a[:, :-1], b[:, :-1], b[:, 1:], a[:, 1:]), axis=2).reshape(-1, 4, 3) for a, b in ((spine, left), (right, spine))
+    ]
+    faces = np.concatenate(halves)
+    tones = np.repeat(leaves * rng.uniform(0.8, 1.5, (2 * count * (steps - 1), 1)), 4, axis=0).reshape(-1, 4, 3)
+    fronds = quads(np.concatenate((faces, faces[:, ::-1])), np.concatenate((tones, 0.6 * tones)), "leaves")
+    ball = ellipsoids(stem[1] - (0, 0, 0.1 * reach), (0.8 * reach, 0.8 * reach, 0.5 * reach), leaves, 1)
+    return [Part(VEGETATION, 0, trunk), Part(VEGETATION, 0, fronds), Part(VEGETATION, 0, ball, "label")]
 
 
 def _bare(rng: np.random.Generator, height: float, bark: NDArray[np.float64]) -> list[Part]:
