@@ -19,6 +19,7 @@ SETTINGS = replace(
     gta=replace(DEFAULT.gta, streets=5, views=24),
     cityscapes=CityscapesSettings(train_streets=4, val_streets=1, views=24),
     veis=replace(DEFAULT.veis, multi_class=5, single_class=5, views=12),
+    viper=replace(DEFAULT.viper, train_streets=4, val_streets=1, views=24),
 )
 FRAMES = 120
 

@@ -8,14 +8,14 @@ from synth2real.hardware import HardwareSettings
 from synth2real.params import read_section, run
 
 Needs = Literal["images", "labels", "instances"]
-NEEDS: Final[dict[str, Needs]] = {"source": "labels", "instances": "instances"}
+NEEDS: Final[dict[str, Needs]] = {"source": "labels", "instances": "instances", "game": "instances"}
 
 
 def main(role: str, out: Path, annotations_out: Path | None = None) -> None:
     """Turns a raw data set into a frame set.
 
     Args:
-        role: Section of `prepare` in params.yaml. `source` needs labels and `instances` instance ids; of `target`, and of any
+        role: Section of `prepare` in params.yaml. `source` needs labels, `instances` and `game` instance ids; of `target`, and of any
             other section, such as the frames of a video, only images are taken.
         out: The frame set to write.
         annotations_out: For `target`: where its labels go, apart from its images.

@@ -11,7 +11,7 @@ def main(world: WorldName, out: Path) -> None:
     """Renders one of the embedded worlds in the layout of the data set that it stands for.
 
     Args:
-        world: gta, cityscapes or veis.
+        world: gta, cityscapes, veis or viper.
         out: Folder of the data set; replaced when the new one is whole.
     """
     workers = read_section("hardware", HardwareSettings).workers

@@ -33,6 +33,7 @@ _ROWS: Mapping[str, list[Any]] = {
     "target_bn": ["target_bn"],
     "online": ["online"],
     "oracle": ["oracle"],
+    "game": ["game"],
     "detector_evaluations": [
         {"name": "target", "images": "data/prepared/target", "annotations": "data/prepared/target_annotations"}
     ],
