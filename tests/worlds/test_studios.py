@@ -53,10 +53,10 @@ def test_shares_decide_how_often_a_class_occurs() -> None:
 
 
 def test_objects_stand_within_the_distances_and_their_number_is_as_wanted() -> None:
-    settings = replace(
-        SETTINGS, distance=(10.0, 20.0), objects=(6, 8), shares=dict.fromkeys(SETTINGS.shares, 0.0) | {"person": 1.0}
-    )
-    for seed in range(10):
+    shares = dict.fromkeys(SETTINGS.shares, 0.0) | {"person": 1.0}
+    settings = replace(SETTINGS, distance=(10.0, 20.0), objects=(6, 8), shares=shares)
+    places = [studio(np.random.default_rng(seed), 1, settings) for seed in range(6)]
+    for place in places:
         people = [
             placed
             for placed in place.scene.placed
