@@ -7,6 +7,7 @@ from typing import Any
 
 import networkx
 import pytest
+from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
@@ -39,7 +40,7 @@ def _tree_with(params: Mapping[str, object], folder: Path) -> Path:
     with (folder / "params.yaml").open("w") as file:
         yaml.dump(values, file)
     (folder / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
-    Repo.init(folder, no_scm=True).close()
+    Repo.init(folder, no_scm=True, force=True).close()
     return folder
 
 
@@ -205,6 +206,7 @@ def test_no_target_annotation_reaches_training(tmp_path: Path) -> None:
         "online": ["online"],
         "restyle": methods,
         "synthesizer": ["synthesized"],
+        "painted": [{"name": "synthesized", "model": "data/models/synthesized.ckpt"}],
         "translations": ["adapted", "fda", "colour_statistics", "synthesized"],
         "ladder": [
             "source_only",
@@ -230,6 +232,22 @@ def test_no_target_annotation_reaches_training(tmp_path: Path) -> None:
     assert {"check_data", "evaluate@adapted-1", "compare", "report", "train_oracle@oracle-2"} <= tainted
     for name in tainted:
         assert name in MAY_SEE_ANNOTATIONS or name.startswith(MAY_SEE_ANNOTATIONS_OF_A_MODEL), name
+
+
+def test_the_detector_learns_from_painted_frames_where_it_is_told(tmp_path: Path) -> None:
+    """The preset makes no circle: the network that paints must not learn from the detector's instances then."""
+    overlay = YAML(typ="safe", pure=True).load(ROOT / "presets/viper_synthesized.yaml")
+    changes = {
+        key: overlay[key] for key in ("synthesizer", "synthesizer_maps", "painted", "translations", "ladder", "detector_frames")
+    }
+    with Repo(_tree_with(changes, tmp_path)) as repo:
+        graph = repo.index.graph
+        stages = {stage.name: stage for stage in graph}
+        needed = {stage.name for stage in networkx.descendants(graph, stages["train_detector"])}
+        assert {"synthesize@0", "train_synthesizer@synthesized", "predict_semantics@adapted-1"} <= needed
+        assert {stage.name for stage in networkx.descendants(graph, stages["train_translated@synthesized-1"])} >= {"synthesize@0"}
+    with Repo(_tree_with(changes | {"synthesizer_maps": "fused"}, tmp_path)) as repo, pytest.raises(DvcException, match="both a dependency and an output"):
+        assert repo.index.graph
 
 
 def test_a_planted_leak_is_found(tmp_path: Path) -> None:

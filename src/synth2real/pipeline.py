@@ -28,6 +28,7 @@ _ROWS: Mapping[str, list[Any]] = {
     "seeds": [1],
     "translator.semantic": ["translator"],
     "synthesizer": ["synthesized"],
+    "painted": [{"name": "synthesized", "model": "data/models/synthesized.ckpt"}],
     "restyle.methods": ["fda"],
     "translations": ["adapted", "fda", "synthesized"],
     "target_bn": ["target_bn"],
@@ -41,6 +42,13 @@ _ROWS: Mapping[str, list[Any]] = {
     "export": ["round-1"],
 }
 """Lists of params.yaml as the picture takes them: with all that is off by default."""
+_PARTS: Mapping[str, str] = {
+    "seeds[0]": "1",
+    "synthesizer_maps": "fused",
+    "detector_frames.images": "data/prepared/instances",
+    "detector_frames.annotations": "data/prepared/instances",
+}
+"""Values of params.yaml that are parts of paths, as the picture takes them."""
 
 
 def _imported_modules(source: str) -> Iterator[str]:
@@ -161,8 +169,7 @@ def _paths(stage: Mapping[str, Any], kinds: tuple[str, ...], params: Mapping[str
     names = [entry if isinstance(entry, str) else str(next(iter(entry))) for entry in entries]
 
     def fill(name: str, turn: Mapping[str, Any]) -> str:
-        name = name.replace("${seeds[0]}", str(_ROWS["seeds"][0]))
-        return re.sub(r"\$\{([^}]*)\}", lambda match: str(_value(turn, match[1]) or match[0]), name)
+        return re.sub(r"\$\{([^}]*)\}", lambda match: str(_value(turn, match[1]) or _PARTS.get(match[1], match[0])), name)
 
     return {tuple(fill(name, turn).split("/")) for turn in _turns(stage, params) for name in names if not is_code(name)}
 

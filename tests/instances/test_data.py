@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from synth2real.augmentation import AugmentationSettings
 from synth2real.frames import Frame, FrameError, FrameSet, read_frames, write_frames, write_image, write_instances
-from synth2real.instances.data import Instances, InstanceSamples, View, instances_of, paste
+from synth2real.instances.data import Instances, InstanceSamples, View, instances_of, pair_frames, paste
 from synth2real.label_space import LABEL_BY_NAME, VEIS_LABELS
 
 ShapesWriter = Callable[..., FrameSet]
@@ -172,3 +172,28 @@ def test_copy_paste_shows_instances_of_two_frames(write_shapes: ShapesWriter, au
             assert (image[:, mask] == colour[:, None]).all()
     assert max(counts) > 2
     assert {len(draw(plain, index)[1]["labels"]) for index in range(4)} == {2}
+
+
+def test_a_detector_sees_the_images_of_another_set(
+    write_shapes: ShapesWriter, augmentation: AugmentationSettings, tmp_path: Path
+) -> None:
+    frames = write_shapes("set", 4)
+    painted = FrameSet(tmp_path / "painted", frames.frames[1:])
+    for frame in frames.frames[1:]:
+        write_image(painted.root / "images" / f"{frame.frame_id}.jpg", np.full((frame.height, frame.width, 3), 200, np.uint8))
+    annotated = FrameSet(frames.root, frames.frames[1:])
+    paired = pair_frames(painted, annotated)
+    assert paired.frames == annotated.frames
+    for frame in paired.frames:
+        assert (paired.image(frame) == 200).all()
+        np.testing.assert_array_equal(paired.instances(frame), frames.instances(frame))
+    image, target = InstanceSamples(paired, augmentation, size=(64, 96), min_area=1, copy_paste=0.0, seed=0)(
+        0, np.random.default_rng(0)
+    )
+    _, same = InstanceSamples(annotated, augmentation, size=(64, 96), min_area=1, copy_paste=0.0, seed=0)(
+        0, np.random.default_rng(0)
+    )
+    assert (image == image[0, 0, 0]).all()
+    assert all(torch.equal(target[name], same[name]) for name in same)
+    with pytest.raises(FrameError, match=r"painted: 1 of the 4 frames of .*set have no image there, first 'shape0'"):
+        pair_frames(painted, frames)

@@ -5,6 +5,8 @@ Studio frames (VEIS) have true shapes but unreal textures and colours, so what i
 then crop or pad), flips, strong photometric jitter, and by parameter that paper's copy-paste.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import cv2
@@ -14,7 +16,7 @@ from jaxtyping import Bool, Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
 from synth2real.augmentation import AugmentationSettings, augment
-from synth2real.frames import FrameError, FrameSet, resize_image
+from synth2real.frames import Frame, FrameError, FrameSet, resize_image
 from synth2real.instances.mask_rcnn import fitted_size
 from synth2real.label_space import INSTANCE_FACTOR, NUM_LABEL_IDS, VEIS_LABELS
 from synth2real.sampling import shuffled
@@ -62,6 +64,37 @@ def _boxes(masks: Bool[np.ndarray, "instances height width"]) -> Float32[np.ndar
     height, width = masks.shape[1:]
     edges = (columns.argmax(1), rows.argmax(1), width - columns[:, ::-1].argmax(1), height - rows[:, ::-1].argmax(1))
     return np.stack(edges, 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PairedFrames(FrameSet):
+    """Frames with instances whose images are another frame set's. Make one with :func:`pair_frames`."""
+
+    images: FrameSet
+
+    def image_path(self, frame: Frame) -> Path:
+        """Where the frame's image is."""
+        return self.images.image_path(frame)
+
+
+def pair_frames(images: FrameSet, annotations: FrameSet) -> PairedFrames:
+    """The annotated frames, seen in the images of another set, such as translated or painted ones.
+
+    Args:
+        images: Frame set with images of all annotated frames, and maybe others.
+        annotations: Frame set with instances; may be the same.
+
+    Raises:
+        FrameError: If an annotated frame has no image there.
+    """
+    there = {frame.frame_id for frame in images.frames}
+    missing = [frame.frame_id for frame in annotations.frames if frame.frame_id not in there]
+    if missing:
+        raise FrameError(
+            f"{images.root}: {len(missing)} of the {len(annotations)} frames of {annotations.root} have no image there, first "
+            f"{missing[0]!r}. Images and instances must be of the same frames: see detector_frames in params.yaml."
+        )
+    return PairedFrames(annotations.root, annotations.frames, images)
 
 
 class View(NamedTuple):
