@@ -5,6 +5,7 @@ the picture; ``single_class`` stages hold objects of one class. What matters is 
 from a bare stage to a row of facades with road, trees and posts, so that a detector learns what is *not* an object too.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -104,7 +105,7 @@ def studio(rng: np.random.Generator, views: int, settings: StageSettings, class_
     placed: list[Placed] = []
     for cluster, name in _cast(rng, settings, class_name):
         placed += _spot(rng, cluster, placed, name, settings.distance, alley)
-    placed += [thing for thing in _clutter(rng) if not any(footprints_overlap(thing, other) for other in placed)]
+    placed += [thing for thing in _clutter(rng) if not any(_touch(thing, other) for other in placed)]
     placed += _backdrop(rng, alley)
     light = looks.light(rng, "studio")
     scene = Scene(_stage(rng), tuple(placed), light, looks.materials("studio"), looks.sky(rng, "studio", light))
@@ -171,9 +172,15 @@ def _spot(
             one._replace(x=float(x + c * one.x - s * one.y), y=float(along + s * one.x + c * one.y), yaw=one.yaw + yaw)
             for one in cluster
         ]
-        if not any(footprints_overlap(one, other, 0.1) for one in spot for other in others):
+        if not any(_touch(one, other) for one in spot for other in others):
             return spot
     return []
+
+
+def _touch(one: Placed, other: Placed) -> bool:
+    """Whether two footprints are less than 0.1 m apart; most pairs are told apart by their circumcircles."""
+    reach = 0.5 * (math.hypot(*one.thing.footprint) + math.hypot(*other.thing.footprint)) + 0.1
+    return math.hypot(one.x - other.x, one.y - other.y) < reach and footprints_overlap(one, other, 0.1)
 
 
 def _yaw(rng: np.random.Generator, name: str) -> float:
