@@ -15,8 +15,8 @@ def main(role: str, out: Path, annotations_out: Path | None = None) -> None:
     """Turns a raw data set into a frame set.
 
     Args:
-        role: Section of `prepare` in params.yaml. `source` needs labels, `instances` and `game` instance ids; of `target`, and of any
-            other section, such as the frames of a video, only images are taken.
+        role: Section of `prepare` in params.yaml. `source` needs labels, `instances` and `game` instance ids; of `target`, and
+            of any other section, such as the frames of a video, only images are taken.
         out: The frame set to write.
         annotations_out: For `target`: where its labels go, apart from its images.
     """
