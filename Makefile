@@ -41,10 +41,17 @@ repro: setup ## Run the whole experiment, as far as anything changed
 ui: setup ## Serve MLflow's pages about all runs at http://127.0.0.1:5000
 	python -m synth2real.tracking ui
 
-.PHONY: page
-page: setup ## Serve a page to paint label maps and segment photos at http://127.0.0.1:7860
+.PHONY: gradio
+gradio: setup
 	$(BIN)/uv pip install --quiet --require-hashes -r requirements-page.txt
+
+.PHONY: page
+page: gradio ## Serve a page to paint label maps and segment photos at http://127.0.0.1:7860
 	python -m synth2real.page
+
+.PHONY: test-page
+test-page: gradio ## Test that page in headless Chromium, which must be installed
+	pytest tests/page
 
 .PHONY: check
 check: setup ## Lint, types, layering, dependencies, spelling, stage code lists
