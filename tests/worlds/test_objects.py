@@ -16,6 +16,8 @@ SIZES = {
     "truck": ((2.2, 3.3), (5.8, 16.5), (2.4, 4.2)),
     "bus": ((2.0, 3.1), (6.3, 18.6), (2.5, 4.8)),
     "train": ((2.1, 2.9), (8.0, 37.0), (4.0, 6.0)),
+    "traffic light": ((0.2, 11.0), (0.2, 1.4), (2.9, 7.0)),
+    "traffic sign": ((0.4, 1.4), (0.05, 1.1), (1.9, 4.6)),
     "person": ((0.25, 2.0), (0.2, 3.2), (0.9, 2.5)),
     "bicycle": ((0.3, 1.2), (1.1, 2.8), (0.7, 1.5)),
     "cyclist": ((0.3, 1.3), (1.1, 2.8), (1.0, 2.2)),
@@ -23,11 +25,20 @@ SIZES = {
     "motorcyclist": ((0.45, 1.3), (1.4, 2.6), (1.3, 2.2)),
 }
 PEOPLE = {24: {1}, 5: {0}}  # a pram or a suitcase on wheels stands on the ground: it is dynamic
+SIGN = {20: {1, 2, 3, 4, 5, 6}, 17: {0}}
 CYCLIST = {25: {1}, 33: {2}}
 
 
 def bicycle(kind: two_wheelers.BicycleKind, ridden: bool) -> Builder:
     return lambda rng: two_wheelers.bicycle(rng, ridden, kind=kind)
+
+
+def light(kind: street_furniture.LightKind) -> Builder:
+    return lambda rng: street_furniture.traffic_light(rng, kind=kind)
+
+
+def sign(shape: street_furniture.SignShape) -> Builder:
+    return lambda rng: street_furniture.traffic_sign(rng, shape)
 
 
 def motorcycle(kind: two_wheelers.MotorcycleKind, ridden: bool) -> Builder:
@@ -70,8 +81,13 @@ OBJECTS: dict[str, tuple[Builder, dict[int, set[int]], int, tuple[tuple[float, f
     "lamp_post": (street_furniture.lamp_post, {17: {0}}, 200, ((0.1, 0.7), (0.1, 6.0), (3.5, 9.5))),
     "pole": (street_furniture.pole, {17: {0}}, 200, ((0.1, 0.5), (0.1, 2.0), (5.4, 9.1))),
     "bollard": (street_furniture.bollard, {17: {0}}, 200, ((0.08, 0.3), (0.08, 0.3), (0.8, 1.1))),
-    "traffic_light": (street_furniture.traffic_light, {19: {1, 2, 3}, 17: {0}}, 600, ((0.2, 9.0), (0.2, 1.2), (3.0, 7.0))),
-    "traffic_sign": (street_furniture.traffic_sign, {20: {1, 2}, 17: {0}}, 200, ((0.4, 1.0), (0.05, 0.4), (2.2, 4.0))),
+    "traffic_light": (street_furniture.traffic_light, {19: {1, 2, 3, 4}, 17: {0}}, 950, SIZES["traffic light"]),
+    **{
+        f"{kind} light": (light(kind), {19: {1, 2, 3, 4}, 17: {0}}, 950, SIZES["traffic light"])
+        for kind in street_furniture.LIGHT_KINDS
+    },
+    "traffic_sign": (street_furniture.traffic_sign, SIGN, 420, SIZES["traffic sign"]),
+    **{f"{shape} sign": (sign(shape), SIGN, 420, SIZES["traffic sign"]) for shape in street_furniture.SIGN_SHAPES},
     "direction_sign": (street_furniture.direction_sign, {20: {1}, 17: {0}}, 200, ((1.3, 2.8), (0.05, 0.4), (2.2, 4.0))),
     "fence": (street_furniture.fence, {13: {0}}, 1200, ((0.03, 0.4), (5.9, 6.2), (0.9, 2.1))),
     "guard_rail": (street_furniture.guard_rail, {14: {0}}, 200, ((0.1, 0.5), (7.9, 8.2), (0.6, 0.9))),
@@ -306,7 +322,7 @@ def test_wheels_and_railings_are_filled_in_the_label_picture_only() -> None:
 
 @pytest.mark.parametrize("state", [0, 1, 2])
 def test_one_lamp_of_a_signal_is_lit(state: int) -> None:
-    built = street_furniture.traffic_light(np.random.default_rng(1), state)
+    built = street_furniture.traffic_light(np.random.default_rng(1), state, kind="post")
     colours = np.concatenate([part.mesh.colours for part in built.parts if part.label_id == 19 and part.instance == 1])
     lit = np.unique(colours[colours.max(axis=1) > 0.8], axis=0)
     assert np.allclose(lit, street_furniture.LIGHTS_ON[state])
@@ -335,6 +351,7 @@ def test_long_things_have_the_wanted_length(length: float) -> None:
         lambda rng: vegetation.tree(rng, height=0.0),
         lambda rng: vegetation.hedge(rng, 0.0),
         lambda rng: street_furniture.traffic_light(rng, 3),
+        lambda rng: street_furniture.traffic_light(rng, kind="lantern"),  # type: ignore[arg-type]
         lambda rng: street_furniture.traffic_sign(rng, "hexagon"),  # type: ignore[arg-type]
         lambda rng: street_furniture.fence(rng, -1.0),
         lambda rng: street_furniture.guard_rail(rng, 0.0),

@@ -6,19 +6,21 @@ areas: the bars are in both pictures, and a panel that only the label picture sh
 Long things (fence, guard rail, wall) run along y.
 """
 
-from typing import Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synth2real.worlds.meshes import Mesh, Numbers, Part, SceneObject, boxes, extruded, lathe, merge, quads, scene_object, tubes
 
-SignShape = Literal["round", "triangle", "rectangle", "octagon"]
+SignShape = Literal["round", "triangle", "rectangle", "octagon", "diamond", "arrow", "name"]
+LightKind = Literal["post", "pair", "arm", "horizontal", "pedestrian"]
 FenceKind = Literal["bars", "mesh", "wooden"]
 
 STATIC, BUILDING, WALL, FENCE, GUARD_RAIL, POLE, TRAFFIC_LIGHT, TRAFFIC_SIGN = 4, 11, 12, 13, 14, 17, 19, 20
 
-SIGN_SHAPES: tuple[SignShape, ...] = ("round", "triangle", "rectangle", "octagon")
+SIGN_SHAPES: Final[tuple[SignShape, ...]] = get_args(SignShape)
+LIGHT_KINDS: Final[tuple[LightKind, ...]] = get_args(LightKind)
 FENCE_KINDS: tuple[FenceKind, ...] = ("bars", "mesh", "wooden")
 
 GALVANISED, DARK_METAL, BLACK = (0.30, 0.31, 0.32), (0.05, 0.055, 0.06), (0.016, 0.016, 0.017)
@@ -84,64 +86,89 @@ def bollard(rng: np.random.Generator) -> SceneObject:
     return scene_object([Part(POLE, 0, lathe(profile, colours, 8))])
 
 
-def traffic_light(rng: np.random.Generator, state: int | None = None) -> SceneObject:
-    """A signal on a post, facing -y (towards the traffic that comes up the road); box label 19, post 17.
+def traffic_light(rng: np.random.Generator, state: int | None = None, *, kind: LightKind | None = None) -> SceneObject:
+    """Signals on a post, facing -y (towards the traffic that comes up the road); each box label 19, post 17.
 
     Args:
-        rng: source of sizes.
+        rng: source of sizes, of back boards and of further heads.
         state: lit lamp, 0 red, 1 amber, 2 green; drawn if not given.
+        kind: one head on a post, a pair side by side, heads on an arm over the road, upright or horizontal, or for pedestrians
+            alone; drawn if not given.
 
     Raises:
-        ValueError: if the state is not 0, 1 or 2.
+        ValueError: if the state is not 0, 1 or 2, or the kind is unknown.
     """
     lit = int(rng.choice(3, p=(0.45, 0.1, 0.45))) if state is None else state
     if lit not in (0, 1, 2):
         raise ValueError(f"expected a state 0 (red), 1 (amber) or 2 (green), got {state}")
-    colour = _metal(rng)
+    chosen = kind or LIGHT_KINDS[rng.choice(5, p=(0.42, 0.12, 0.24, 0.1, 0.12))]
+    if chosen not in LIGHT_KINDS:
+        raise ValueError(f"expected a kind of traffic light among {LIGHT_KINDS}, got {kind!r}")
+    colour, framed = _metal(rng), bool(rng.random() < 0.35)
     height = rng.uniform(2.3, 2.8)
-    heads = [(0.0, -0.17, height + 0.1, lit)]
+    heads: list[list[Mesh]] = []
     parts = []
-    if rng.random() < 0.4:
-        arm, top = rng.uniform(2.2, 4.0), rng.uniform(5.2, 5.8)
-        post = tubes((0, 0, 0), (0, 0, top + 0.1), 0.09, 0.07, colour, 8)
-        beam = tubes((0, 0, top), (-arm, 0, top + 0.15), 0.055, 0.045, colour, 6)
-        parts.append(Part(POLE, 0, beam))
-        heads.append((-arm + 0.25, -0.17, top - 0.15, lit))
+    if chosen in ("arm", "horizontal"):
+        arm, top = rng.uniform(2.2, 5.0), rng.uniform(5.2, 5.8)
+        post = tubes((0, 0, 0), (0, 0, top + 0.1), 0.1, 0.075, colour, 8)
+        parts.append(Part(POLE, 0, tubes((0, 0, top), (-arm, 0, top + 0.15), 0.06, 0.045, colour, 6)))
+        places = [-arm + 0.4] if rng.random() < 0.6 else [-arm + 0.4, -0.45 * arm + 0.3]
+        flat = chosen == "horizontal"
+        heads += [_signal_head(x, -0.17, top - (0.05 if flat else 0.4), lit, framed, flat=flat) for x in places]
+        if rng.random() < 0.7:
+            heads.append(_signal_head(0.0, -0.2, height + 0.1, lit, framed))
     else:
-        post = tubes((0, 0, 0), (0, 0, height + 0.75), 0.055, 0.05, colour, 8)
+        post = tubes((0, 0, 0), (0, 0, height + 0.75), 0.06, 0.055, colour, 8)
+        if chosen == "pair":
+            heads += [_signal_head(x, -0.02, height + 0.05, lit, False) for x in (-0.26, 0.26)]
+        elif chosen == "post":
+            heads.append(_signal_head(0.0, -0.17, height + 0.1, lit, framed))
+        else:
+            heads.append(_signal_head(0.0, -0.17, height, lit, False, lamps=2))
     parts.append(Part(POLE, 0, post))
-    for number, (x, y, z, on) in enumerate(heads, start=1):
-        parts += [Part(TRAFFIC_LIGHT, number, mesh) for mesh in _signal_head(x, y, z, on, rng.random() < 0.3)]
-    if rng.random() < 0.5:
-        parts += [
-            Part(TRAFFIC_LIGHT, len(heads) + 1, mesh.rotated(np.pi))
-            for mesh in _signal_head(0.0, -0.17, height - 0.75, 2 - lit, False, lamps=2)
-        ]
+    if rng.random() < 0.5:  # for those who cross
+        crossing = _signal_head(0.0, -0.17, height - 0.75, 2 - lit, False, lamps=2)
+        turn = rng.choice((np.pi, 0.5 * np.pi, -0.5 * np.pi))
+        heads.append([mesh.rotated(turn) for mesh in crossing])
+    for number, meshes in enumerate(heads, start=1):
+        parts += [Part(TRAFFIC_LIGHT, number, mesh) for mesh in meshes]
     return scene_object(parts)
 
 
 def traffic_sign(rng: np.random.Generator, shape: SignShape | None = None) -> SceneObject:
-    """One or two plates on a post, painted face towards -y; plates label 20, post 17.
+    """One to four plates on a post, painted faces towards -y, some seen from behind; plates label 20, post 17.
 
     Args:
         rng: source of size, colours and signs.
-        shape: of the upper plate; drawn if not given.
+        shape: of the first plate; drawn if not given.
 
     Raises:
         ValueError: if the shape is unknown.
     """
-    chosen = shape or SIGN_SHAPES[rng.choice(4, p=(0.42, 0.23, 0.29, 0.06))]
+    chosen = shape or SIGN_SHAPES[rng.choice(7, p=(0.35, 0.2, 0.23, 0.05, 0.07, 0.06, 0.04))]
     if chosen not in SIGN_SHAPES:
         raise ValueError(f"expected a sign shape among {SIGN_SHAPES}, got {chosen!r}")
-    size = rng.uniform(0.3, 0.42)
-    bottom = rng.uniform(1.9, 2.4)
-    plate, half_height = _plate(rng, chosen, size)
-    meshes = [plate.translated((0, -0.06, bottom + half_height))]
-    parts = [Part(TRAFFIC_SIGN, 1, mesh) for mesh in meshes]
-    top = bottom + 2 * half_height
+    size, bottom = rng.uniform(0.3, 0.42), rng.uniform(1.9, 2.4)
+    plates: list[Mesh] = []
+
+    def hang(plate_shape: SignShape, half_width: float, low: float, turn: float = 0.0) -> float:
+        """Adds a plate and gives the height of its upper edge."""
+        plate, half = _plate(rng, plate_shape, half_width)
+        plates.append(plate.translated((0, -0.06, low + half)).rotated(turn))
+        return low + 2 * half
+
+    top = hang(chosen, size, bottom)
+    if rng.random() < 0.2:  # another of its kind above
+        top = hang(("round", "triangle", "rectangle", "diamond")[rng.integers(4)], size * rng.uniform(0.85, 1.0), top + 0.04)
+    if rng.random() < 0.12:  # street names, crosswise
+        hang("name", 0.42, top + 0.05, 0.5 * np.pi)
+        top = hang("name", 0.42, top + 0.05 if rng.random() < 0.5 else top + 0.28)
     if rng.random() < 0.35:
-        small, small_half = _plate(rng, "rectangle", size * 0.75)
-        parts.append(Part(TRAFFIC_SIGN, 2, small.translated((0, -0.06, bottom - small_half - 0.04))))
+        small, half = _plate(rng, "rectangle", size * 0.75)
+        plates.append(small.translated((0, -0.06, bottom - half - 0.04)))
+    if rng.random() < 0.15:  # one for those who come from the other side
+        hang(("round", "rectangle", "octagon")[rng.integers(3)], size, bottom, np.pi)
+    parts = [Part(TRAFFIC_SIGN, number, plate) for number, plate in enumerate(plates, 1)]
     parts.append(Part(POLE, 0, tubes((0, 0, 0), (0, 0, top + 0.02), 0.035, None, GALVANISED, 7)))
     return scene_object(parts)
 
@@ -333,23 +360,25 @@ def _metal(rng: np.random.Generator) -> NDArray[np.float64]:
     return metal
 
 
-def _signal_head(x: float, y: float, z: float, lit: int, framed: bool, lamps: int = 3) -> list[Mesh]:
-    """Housing with visors and round lamps; its lower end at z."""
+def _signal_head(x: float, y: float, z: float, lit: int, framed: bool, lamps: int = 3, flat: bool = False) -> list[Mesh]:
+    """Housing with visors and round lamps, its lower end at z; ``flat`` lays it on its side, red to the left."""
     step = 0.3
-    tall = lamps * step + 0.06
-    shell = boxes((x, y, z + tall / 2), (0.3, 0.2, tall), BLACK)
-    meshes = [shell]
+    long = lamps * step + 0.06
+    wide, tall = (long, 0.3) if flat else (0.3, long)
+    middle = (x, y, z + tall / 2)
+    meshes = [boxes(middle, (wide, 0.2, tall), BLACK)]
     if framed:
-        meshes.append(boxes((x, y + 0.04, z + tall / 2), (0.48, 0.03, tall + 0.2), BLACK))
-        meshes.append(boxes((x, y + 0.05, z + tall / 2), (0.54, 0.02, tall + 0.26), WHITE))
+        meshes.append(boxes((x, y + 0.04, z + tall / 2), (wide + 0.18, 0.03, tall + 0.2), BLACK))
+        meshes.append(boxes((x, y + 0.05, z + tall / 2), (wide + 0.24, 0.02, tall + 0.26), WHITE))
     states = (0, 1, 2) if lamps == 3 else (0, 2)
-    levels = [z + tall - step * (row + 0.5) - 0.03 for row in range(lamps)]
+    offsets = [long / 2 - step * (row + 0.5) - 0.03 for row in range(lamps)]
+    centres = [(x - offset, z + tall / 2) if flat else (x, z + tall / 2 + offset) for offset in offsets]
     colours = [LIGHTS_ON[s] if s == lit else LIGHTS_OFF[s] for s in states]
     front = y - 0.101
     meshes.append(
-        tubes([(x, front, level) for level in levels], [(x, front - 0.015, level) for level in levels], 0.108, 0.1, colours, 10)
+        tubes([(a, front, b) for a, b in centres], [(a, front - 0.015, b) for a, b in centres], 0.108, 0.1, colours, 10)
     )
-    meshes.append(boxes([(x, front - 0.08, level + 0.125) for level in levels], (0.26, 0.18, 0.02), BLACK))
+    meshes.append(boxes([(a, front - 0.08, b + 0.125) for a, b in centres], (0.26, 0.18, 0.02), BLACK))
     return meshes
 
 
@@ -398,6 +427,24 @@ def _plate(rng: np.random.Generator, shape: SignShape, size: float) -> tuple[Mes
         layers = [_polygon(outline, RED, depth), _polygon(inner, WHITE, depth + 0.008)]
         if up:
             layers.append(_panel(0.16 * size, 0.7 * size, BLACK, depth + 0.016).translated((0, 0, -0.22 * size)))
+    elif shape == "diamond":
+        half_height = 1.1 * size
+        square = np.array(((0, -1.1), (1.1, 0), (0, 1.1), (-1.1, 0))) * size
+        back, depth = _polygon(square, GALVANISED, 0.0, 0.02), 0.026
+        layers = [_polygon(square * 0.98, WHITE, depth), _polygon(0.68 * square, YELLOW, depth + 0.008)]
+    elif shape == "arrow":
+        half_height = 0.45 * size
+        ground, ink = ((WHITE, BLACK), (YELLOW, BLACK), (BLUE, WHITE))[rng.integers(3)]
+        outline = np.array(((-1.5, -0.45), (1.1, -0.45), (1.6, 0.0), (1.1, 0.45), (-1.5, 0.45))) * size
+        if rng.random() < 0.5:
+            outline = outline[::-1] * (-1, 1)
+        back, depth = _polygon(outline, GALVANISED, 0.0, 0.02), 0.026
+        layers = [_polygon(0.97 * outline, ground, depth), _panel(1.6 * size, 0.3 * size, ink, depth + 0.008)]
+    elif shape == "name":
+        half_height = 0.1
+        ground, ink = ((BLUE, WHITE), (WHITE, BLACK))[rng.integers(2)]
+        back, depth = boxes((0, -0.01, 0), (2 * size, 0.02, 0.2), GALVANISED), 0.026
+        layers = [_panel(2 * size, 0.2, ground, depth), _panel(1.4 * size, 0.08, ink, depth + 0.008)]
     else:
         half_height = size * rng.uniform(0.7, 1.35)
         ground, ink = ((BLUE, WHITE), (BLUE, WHITE), (WHITE, BLACK), (YELLOW, BLACK))[rng.integers(4)]
