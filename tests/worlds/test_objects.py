@@ -347,7 +347,7 @@ def test_long_things_have_the_wanted_length(length: float) -> None:
         lambda rng: two_wheelers.parked_row(rng, 0),
         lambda rng: two_wheelers.bicycle(rng, kind="tandem"),  # type: ignore[arg-type]
         lambda rng: two_wheelers.motorcycle(rng, kind="tandem"),  # type: ignore[arg-type]
-        lambda rng: vegetation.tree(rng, "palm"),  # type: ignore[arg-type]
+        lambda rng: vegetation.tree(rng, "cactus"),  # type: ignore[arg-type]
         lambda rng: vegetation.tree(rng, height=0.0),
         lambda rng: vegetation.hedge(rng, 0.0),
         lambda rng: street_furniture.traffic_light(rng, 3),

@@ -166,7 +166,7 @@ def _spot(
     for _ in range(10):
         along = float(np.exp(rng.uniform(near, far))) + 0.55 * longest
         reach = max(1.0, min(0.6 * (along + 2.0), alley - 0.5 * longest))
-        x, yaw = float(rng.uniform(-reach, reach)), float(_yaw(rng, name))
+        x, yaw = float(rng.uniform(-reach, reach)), _yaw(rng, name)
         c, s = np.cos(yaw), np.sin(yaw)
         spot = [
             one._replace(x=float(x + c * one.x - s * one.y), y=float(along + s * one.x + c * one.y), yaw=one.yaw + yaw)
@@ -185,10 +185,10 @@ def _touch(one: Placed, other: Placed) -> bool:
 
 def _yaw(rng: np.random.Generator, name: str) -> float:
     if name.startswith("traffic") and rng.random() < 0.85:
-        return rng.normal(0.0, 0.5)  # a plate seen from behind or edge-on tells nothing of a sign's shape: most face the cameras
+        return float(rng.normal(0.0, 0.5))  # from behind or edge-on a plate does not show what it is: most face the cameras
     if rng.random() < 0.35:  # along a road or across it, as most things are in streets
-        return 0.5 * np.pi * rng.choice((0, 0, 1, 2, 2, 3)) + rng.normal(0.0, 0.08)
-    return rng.uniform(0.0, 2.0 * np.pi)
+        return float(0.5 * np.pi * rng.choice((0, 0, 1, 2, 2, 3)) + rng.normal(0.0, 0.08))
+    return float(rng.uniform(0.0, 2.0 * np.pi))
 
 
 def _stage(rng: np.random.Generator) -> tuple[Part, ...]:

@@ -124,7 +124,10 @@ class Wear(NamedTuple):
 
     def coded(self) -> "Wear":
         """The same clothes in codes of colours: see :func:`synth2real.worlds.objects.models.painted`."""
-        return Wear(*(code(entry) for entry in range(_COLOURS)), *self[_COLOURS:])
+        top, bottom, shoes, skin, tights, hair, hat, bag_colour = (code(entry) for entry in range(_COLOURS))
+        return self._replace(
+            top=top, bottom=bottom, shoes=shoes, skin=skin, tights=tights, hair=hair, hat=hat, bag_colour=bag_colour
+        )
 
 
 _COLOURS: Final = 8
@@ -346,7 +349,9 @@ def _holding(joints: Joints, build: Build, carried: Carried) -> tuple[Joints, li
     if carried == "umbrella":
         wrists[1] = right + h * xyz(-0.02, 0.14, -0.06)
         top = wrists[1] + xyz(-0.12, -0.02, 0.42 * h)
-        canopy = lathe(((0.0, 0.0), (0.56, -0.02), (0.34, 0.13), (0.0, 0.2)), code(7), 8, smooth=False).translated(top - xyz(0, 0, 0.2))
+        canopy = lathe(((0.0, 0.0), (0.56, -0.02), (0.34, 0.13), (0.0, 0.2)), code(7), 8, smooth=False).translated(
+            top - xyz(0, 0, 0.2)
+        )
         things = [(PERSON, canopy), (PERSON, tubes(wrists[1] - xyz(0, 0, 0.1), top, 0.012, None, dark, 4))]
     elif carried == "stick":
         wrists[1] = right + h * xyz(0.03, 0.13, -0.26)

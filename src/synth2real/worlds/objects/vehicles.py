@@ -28,6 +28,7 @@ from synth2real.worlds.meshes import (
     rotation_z,
     scene_object,
     tubes,
+    xyz,
 )
 from synth2real.worlds.objects.models import code, lid, outline, painted, skin
 
@@ -225,222 +226,54 @@ class _Shape(NamedTuple):
 
 _SHAPES: Final[dict[CarKind, _Shape]] = {
     "city": _Shape(
-        (2.7, 3.5),
-        (1.56, 1.66),
-        (1.48, 1.56),
-        0.19,
-        0.36,
-        0.90,
-        0.985,
-        0.94,
-        0.72,
-        0.93,
-        0.17,
-        0.80,
-        0.20,
-        0.28,
-        (0.17, 0.84),
-        "gpp",
+        (2.7, 3.5), (1.56, 1.66), (1.48, 1.56),
+        0.19, 0.36, 0.9, 0.985, 0.94, 0.72, 0.93, 0.17, 0.8, 0.2, 0.28, (0.17, 0.84), "gpp",
     ),
     "hatchback": _Shape(
-        (3.75, 4.35),
-        (1.70, 1.82),
-        (1.43, 1.52),
-        0.26,
-        0.43,
-        0.84,
-        0.975,
-        0.93,
-        0.68,
-        0.95,
-        0.17,
-        0.76,
-        0.17,
-        0.31,
-        (0.19, 0.81),
-        "ggp",
+        (3.75, 4.35), (1.7, 1.82), (1.43, 1.52),
+        0.26, 0.43, 0.84, 0.975, 0.93, 0.68, 0.95, 0.17, 0.76, 0.17, 0.31, (0.19, 0.81), "ggp",
     ),
     "saloon": _Shape(
-        (4.4, 5.0),
-        (1.74, 1.90),
-        (1.40, 1.48),
-        0.28,
-        0.42,
-        0.68,
-        0.83,
-        0.92,
-        0.66,
-        0.97,
-        0.16,
-        0.74,
-        0.17,
-        0.32,
-        (0.18, 0.79),
-        "ggp",
+        (4.4, 5.0), (1.74, 1.9), (1.4, 1.48),
+        0.28, 0.42, 0.68, 0.83, 0.92, 0.66, 0.97, 0.16, 0.74, 0.17, 0.32, (0.18, 0.79), "ggp",
     ),
     "coupe": _Shape(
-        (4.1, 4.6),
-        (1.76, 1.90),
-        (1.24, 1.34),
-        0.33,
-        0.49,
-        0.66,
-        0.93,
-        0.84,
-        0.58,
-        0.88,
-        0.13,
-        0.70,
-        0.24,
-        0.32,
-        (0.18, 0.80),
-        "gpp",
+        (4.1, 4.6), (1.76, 1.9), (1.24, 1.34),
+        0.33, 0.49, 0.66, 0.93, 0.84, 0.58, 0.88, 0.13, 0.7, 0.24, 0.32, (0.18, 0.8), "gpp",
     ),
     "estate": _Shape(
-        (4.45, 4.95),
-        (1.74, 1.88),
-        (1.43, 1.52),
-        0.27,
-        0.41,
-        0.90,
-        0.985,
-        0.93,
-        0.67,
-        0.95,
-        0.16,
-        0.76,
-        0.17,
-        0.32,
-        (0.18, 0.79),
-        "ggg",
+        (4.45, 4.95), (1.74, 1.88), (1.43, 1.52),
+        0.27, 0.41, 0.9, 0.985, 0.93, 0.67, 0.95, 0.16, 0.76, 0.17, 0.32, (0.18, 0.79), "ggg",
     ),
     "suv": _Shape(
-        (4.2, 4.85),
-        (1.82, 1.96),
-        (1.62, 1.76),
-        0.26,
-        0.40,
-        0.86,
-        0.98,
-        1.08,
-        0.86,
-        1.10,
-        0.25,
-        0.78,
-        0.16,
-        0.37,
-        (0.18, 0.80),
-        "ggg",
+        (4.2, 4.85), (1.82, 1.96), (1.62, 1.76),
+        0.26, 0.4, 0.86, 0.98, 1.08, 0.86, 1.1, 0.25, 0.78, 0.16, 0.37, (0.18, 0.8), "ggg",
     ),
     "jeep": _Shape(
-        (3.8, 4.7),
-        (1.74, 1.90),
-        (1.80, 1.98),
-        0.33,
-        0.375,
-        0.985,
-        0.99,
-        1.14,
-        1.00,
-        1.14,
-        0.30,
-        0.93,
-        0.04,
-        0.40,
-        (0.16, 0.80),
-        "ggg",
+        (3.8, 4.7), (1.74, 1.9), (1.8, 1.98),
+        0.33, 0.375, 0.985, 0.99, 1.14, 1.0, 1.14, 0.3, 0.93, 0.04, 0.4, (0.16, 0.8), "ggg",
     ),
     "mpv": _Shape(
-        (4.3, 4.85),
-        (1.78, 1.92),
-        (1.62, 1.78),
-        0.17,
-        0.36,
-        0.92,
-        0.985,
-        1.00,
-        0.72,
-        1.02,
-        0.17,
-        0.78,
-        0.19,
-        0.32,
-        (0.19, 0.81),
-        "ggg",
+        (4.3, 4.85), (1.78, 1.92), (1.62, 1.78),
+        0.17, 0.36, 0.92, 0.985, 1.0, 0.72, 1.02, 0.17, 0.78, 0.19, 0.32, (0.19, 0.81), "ggg",
     ),
     "pickup": _Shape(
-        (4.9, 5.3),
-        (1.80, 1.94),
-        (1.74, 1.86),
-        0.28,
-        0.39,
-        0.58,
-        0.60,
-        1.10,
-        0.95,
-        1.08,
-        0.28,
-        0.80,
-        0.12,
-        0.38,
-        (0.18, 0.77),
-        "ggp",
+        (4.9, 5.3), (1.8, 1.94), (1.74, 1.86),
+        0.28, 0.39, 0.58, 0.6, 1.1, 0.95, 1.08, 0.28, 0.8, 0.12, 0.38, (0.18, 0.77), "ggp",
     ),
     "van": _Shape(
-        (4.6, 5.6),
-        (1.86, 2.02),
-        (1.90, 2.55),
-        0.15,
-        0.27,
-        0.985,
-        0.99,
-        1.16,
-        0.88,
-        1.16,
-        0.20,
-        0.90,
-        0.13,
-        0.34,
-        (0.17, 0.78),
-        "gpp",
+        (4.6, 5.6), (1.86, 2.02), (1.9, 2.55),
+        0.15, 0.27, 0.985, 0.99, 1.16, 0.88, 1.16, 0.2, 0.9, 0.13, 0.34, (0.17, 0.78), "gpp",
     ),
     "minibus": _Shape(
-        (4.8, 5.4),
-        (1.90, 2.02),
-        (1.92, 2.1),
-        0.13,
-        0.27,
-        0.975,
-        0.985,
-        1.10,
-        0.86,
-        1.12,
-        0.20,
-        0.87,
-        0.13,
-        0.34,
-        (0.18, 0.78),
-        "ggg",
+        (4.8, 5.4), (1.9, 2.02), (1.92, 2.1),
+        0.13, 0.27, 0.975, 0.985, 1.1, 0.86, 1.12, 0.2, 0.87, 0.13, 0.34, (0.18, 0.78), "ggg",
     ),
     "convertible": _Shape(
-        (3.9, 4.4),
-        (1.70, 1.84),
-        (1.26, 1.34),
-        0.31,
-        0.44,
-        0.66,
-        0.72,
-        0.88,
-        0.62,
-        0.92,
-        0.14,
-        0.76,
-        0.22,
-        0.31,
-        (0.18, 0.80),
-        "gpp",
+        (3.9, 4.4), (1.7, 1.84), (1.26, 1.34),
+        0.31, 0.44, 0.66, 0.72, 0.88, 0.62, 0.92, 0.14, 0.76, 0.22, 0.31, (0.18, 0.8), "gpp",
     ),
-}
+}  # fmt: skip
 _SHAPES["taxi"], _SHAPES["police"] = _SHAPES["saloon"], _SHAPES["estate"]
 
 _LEVELS: Final = 6  # rings of a car's lower body
@@ -474,13 +307,13 @@ def _car(kind: CarKind, parked: bool, number: int) -> SceneObject:
             sides = "ggp"
         back_glass = kind != "van" or number % 2 == 0
         meshes += [
-            skin(rings, _greenhouse_colours(sides, back_glass, kind == "police"), wrapped=True),
+            skin(rings, _greenhouse_colours(sides, back_glass), wrapped=True),
             lid(rings[-1], 0.03, _PAINT),
         ]
         if not parked:
             flat.append(_occupants(rng, rings, passenger=bool(rng.random() < 0.5)))
     meshes.append(_wheels(axles, radius, half, turned=rng.uniform(0.25, 0.55) * rng.choice((-1, 1)) if turned else 0.0))
-    flat.append(_seams(half, (belt, cowl), shape.clearance, [cowl - 0.16, *_posts(cowl, roof_front, roof_rear, rear, sides=2)]))
+    flat.append(_seams(half, belt, shape.clearance, [cowl - 0.16, *_posts(cowl, roof_front, roof_rear, rear)]))
     meshes.append(
         _blocks(_car_details(rng, kind, (half, front, back), (belt, nose_z, height), (cowl, roof_front, roof_rear), shape))
     )
@@ -539,7 +372,7 @@ def _lower_body(
     count = len(plan) - 1
     colours = np.empty((_LEVELS - 1, 2 * count, 3))
     colours[...] = _PAINT
-    colours[0], colours[1, [0, 1, 2, 3, 8, 9, 10, 11 - 1]] = TRIM, trim
+    colours[0], colours[1, [0, 1, 2, 3, 8, 9, 10]] = TRIM, trim
     for strip in (0, 1):  # grille
         colours[1 + int(rng.random() < 0.4), strip] = TRIM
     grille = rng.integers(3)
@@ -591,7 +424,7 @@ def _greenhouse(
     """Rings of a cabin from the belt to the roof's edge; the columns between its points are panes and pillars in turn."""
     cowl, roof_front, roof_rear, rear = marks
     low, high = 0.93 * half, shape.narrow * half
-    b, c = _posts(cowl, roof_front, roof_rear, rear, sides=2)
+    b, c = _posts(cowl, roof_front, roof_rear, rear)
     slope = min(0.22, 0.5 * (roof_rear - rear) + 0.05)
     base = np.array(
         (
@@ -641,15 +474,15 @@ def _greenhouse(
     return np.stack([outline(ring) for ring in (*rings, roof)])
 
 
-def _posts(cowl: float, roof_front: float, roof_rear: float, rear: float, sides: int) -> list[float]:
+def _posts(cowl: float, roof_front: float, roof_rear: float, rear: float) -> tuple[float, float]:
     """Where along y the pillars behind the front and the rear doors stand."""
     start, end = 0.5 * (cowl + roof_front), 0.5 * (roof_rear + rear)
     first = start - max(0.95, 0.40 * (start - end))
     first = max(first, end + 0.35)
-    return [first, max(first - max(0.78, 0.36 * (start - end)), end + 0.16)][:sides]
+    return first, max(first - max(0.78, 0.36 * (start - end)), end + 0.16)
 
 
-def _greenhouse_colours(sides: str, back_glass: bool, stripe: bool) -> NDArray[np.float64]:
+def _greenhouse_colours(sides: str, back_glass: bool) -> NDArray[np.float64]:
     """(5, 22, 2, 3) colours of a cabin's faces: lower and upper edge of each."""
     half = np.empty((5, 11, 2, 3))
     half[...] = _PAINT
@@ -664,41 +497,32 @@ def _greenhouse_colours(sides: str, back_glass: bool, stripe: bool) -> NDArray[n
 
 
 def _occupants(rng: np.random.Generator, rings: NDArray[np.float64], passenger: bool) -> Mesh:
-    """Silhouettes of driver and passenger, painted on windscreen and front door panes."""
-    head = np.array(((-0.09, 0.50), (0.09, 0.50), (0.10, 0.72), (0.06, 0.84), (-0.06, 0.84), (-0.10, 0.72)))
-    body = np.array(((-0.21, 0.12), (0.21, 0.12), (0.17, 0.42), (0.06, 0.5)))
-    faces = []
+    """Silhouettes of driver and passenger, painted on windscreen and front door panes.
 
-    def on_screen(x: float, share: float) -> NDArray[np.float64]:
-        low, high = rings[0, 0], rings[4, 0]
-        point = low + share * (high - low)
-        lost = 0.13 * min(1.0, (abs(x) / (0.55 * rings[2, 3, 0])) ** 2) if rings[2, 3, 0] else 0.0
-        return np.array((x, point[1] - 0.45 * lost + 0.03, point[2] + 0.01))
+    They are polygons of (metres across, share of the pane's height).
+    """
+    head = ((-0.09, 0.50), (0.09, 0.50), (0.10, 0.72), (-0.10, 0.72)), ((-0.10, 0.72), (0.10, 0.72), (0.06, 0.84), (-0.06, 0.84))
+    shoulders = ((-0.21, 0.12), (0.21, 0.12), (0.17, 0.42), (-0.17, 0.42))
+    drop = float(rng.uniform(-0.06, 0.03))
+    low, high, half = rings[0, 0], rings[4, 0], rings[2, 3, 0]
 
-    for x in (-0.36, 0.36) if passenger else (-0.36,):
-        drop = rng.uniform(-0.06, 0.03)
-        corners = np.array([on_screen(x + dx, share + drop) for dx, share in head])[:, None][:, 0]
-        faces += [corners[[0, 1, 2, 5]], corners[[5, 2, 3, 4]]]
-        corners = np.array([on_screen(x + dx, share + drop) for dx, share in body])
-        corners[3] = on_screen(x - 0.17, 0.42 + drop)
-        faces.append(corners)
-    faces = [face[::-1] for face in faces]  # seen from the front, x runs to the left
+    def on_screen(x: float, share: float) -> tuple[float, float, float]:
+        _, y, z = low + share * (high - low)
+        return x, y + 0.03 - 0.0585 * min(1.0, (x / (0.55 * half)) ** 2), z + 0.01  # the screen bends back to its sides
+
+    faces = [
+        [on_screen(x + across, share + drop) for across, share in reversed(polygon)]  # from before, x runs to the left
+        for x in ((-0.36, 0.36) if passenger else (-0.36,))
+        for polygon in (*head, shoulders)
+    ]
     for side in (-1, 1) if passenger else (-1,):
-        a, b = (3, 4) if side < 0 else (-3, -4)
-        door = rings[[0, 4]][:, [a, b]].mean(axis=1)
-        y = door[0, 1] - 0.12
-        for outline_, step in (
-            (((-0.1, 0.48), (0.1, 0.48), (0.09, 0.82), (-0.09, 0.82)), 0.0),
-            (((-0.2, 0.1), (0.16, 0.1), (0.1, 0.46), (-0.1, 0.46)), 0.0),
-        ):
-            corners = np.array(
-                [
-                    (*(door[0] + share * (door[1] - door[0]))[[0]], y + dy, (door[0] + share * (door[1] - door[0]))[2])
-                    for dy, share in outline_
-                ]
-            )
-            corners[:, 0] *= 1.0 + 0.06 + step
-            faces.append(corners if side > 0 else corners[::-1])
+        foot, edge = rings[[0, 4]][:, [3, 4] if side < 0 else [-3, -4]].mean(axis=1)
+        for polygon in (*head, shoulders):
+            face = [
+                (1.06 * (foot[0] + share * (edge[0] - foot[0])), foot[1] - 0.12 + along, foot[2] + share * (edge[2] - foot[2]))
+                for along, share in polygon
+            ]
+            faces.append(face if side > 0 else face[::-1])
     return quads(np.array(faces), _DRIVER)
 
 
@@ -788,7 +612,7 @@ def _opened(
         side = float(rng.choice((-1, 1)))
         panel = boxes((0, -long / 2, 0.5 * (belt + 0.3)), (0.06, long, belt - 0.3), _PAINT)
         upper = 0.86 * (height - belt)
-        pane = boxes((0, -0.55 * long, belt + 0.5 * upper), (0.03, 0.72 * long, upper), GLASS_HIGH, taper=(0.8))
+        pane = boxes((0, -0.55 * long, belt + 0.5 * upper), (0.03, 0.72 * long, upper), GLASS_HIGH, taper=0.8)
         opened = [mesh.rotated(side * angle).translated((side * 0.985 * half, hinge, 0)) for mesh in (panel, pane)]
         dark = boxes((side * 0.97 * half, hinge - 0.55 * long, 0.5 * (belt + 0.4)), (0.08, 0.9 * long, belt - 0.42), UNDERSIDE)
         return [*opened, dark]
@@ -796,14 +620,13 @@ def _opened(
     gate = boxes((0, -long / 2, 0), (1.5 * half, long, 0.06), _PAINT)
     pane = boxes((0, -0.3 * long, 0.005), (1.25 * half, 0.42 * long, 0.07), GLASS_HIGH)
     turn = rotation_x(rng.uniform(-0.15, 0.25))
-    hinge = (0.0, roof_rear + 0.05 if height > 1.35 else rear, height - 0.03)
+    edge = (0.0, roof_rear + 0.05 if height > 1.35 else rear, height - 0.03)
     dark = boxes((0, back + 0.02, 0.5 * (0.55 + belt)), (1.45 * half, 0.08, belt - 0.5), UNDERSIDE)
-    return [gate.transformed(turn, hinge), pane.transformed(turn, hinge), dark]
+    return [gate.transformed(turn, edge), pane.transformed(turn, edge), dark]
 
 
-def _seams(half: float, heights: tuple[float, float], clearance: float, ys: list[float]) -> Mesh:
+def _seams(half: float, belt: float, clearance: float, ys: list[float]) -> Mesh:
     """Door seams and handles on both flanks."""
-    belt, _ = heights
     x, wide = half + 0.004, 0.009
     faces = []
     for y in ys:
@@ -994,7 +817,7 @@ def _tanker_load(rng: np.random.Generator, half: float, bed: _Bed) -> list[Mesh]
     start, back, floor = bed
     long, radius = start - back - 0.2, float(rng.uniform(0.95, 1.15))
     profile = ((0, 0), (0.7 * radius, 0.05), (radius, 0.3), (radius, long - 0.3), (0.7 * radius, long - 0.05), (0, long))
-    tank = lathe(profile, _SECOND, 14).transformed(rotation_x(-np.pi / 2) * 1.0, (0, back + 0.1, floor + 0.9))
+    tank = lathe(profile, _SECOND, 14).transformed(rotation_x(-np.pi / 2), (0, back + 0.1, floor + 0.9))
     tank = tank.transformed(np.diag((half / radius * 0.98, 1.0, 1.0)))
     top = floor + 0.9 + radius
     blocks: list[_Block] = [((0, y, top), (0.5, 0.5, 0.12), STEEL) for y in np.linspace(back + 1.0, start - 1.0, 4)]
@@ -1058,7 +881,7 @@ def _mixer_load(rng: np.random.Generator, half: float, bed: _Bed) -> list[Mesh]:
 
 def _fire_load(rng: np.random.Generator, half: float, bed: _Bed) -> list[Mesh]:
     """Lockers with shutters, a band, and a ladder on the roof."""
-    start, back, floor = bed
+    start, back, _ = bed
     long, centre, top = start - back + 0.1, 0.5 * (start + back) + 0.05, float(rng.uniform(2.8, 3.0))
     blocks: list[_Block] = [
         ((0, centre, 0.5 * (0.75 + top)), (2 * half, long, top - 0.75), _PAINT),
@@ -1212,6 +1035,9 @@ def _bus(kind: BusKind, number: int) -> SceneObject:
     front, back = length / 2, -length / 2
     band = int(rng.choice((-1, 1)))
     nose, tail = (0.22, 0.14, 0.98), (0.14, 0.02, 0.98)
+    levels: tuple[float, ...]
+    rows: tuple[int, ...]
+    doors: tuple[int, ...]
     if kind == "double-decker":
         height = float(rng.uniform(4.15, 4.4))
         levels = (0.3, 0.55, 1.05, 2.0, 2.65, 3.6, height - 0.2, height)
@@ -1316,15 +1142,13 @@ def _train(kind: TrainKind, cars: int, number: int) -> SceneObject:
         blocks.append(((0, face * (front - 0.1 - 0.9 * end[1]), height - 0.36), (1.1, 0.3, 0.24), TRIM))
         blocks.append(((0, face * (front - 0.05), 0.55), (1.2 * half, 0.3, 0.2), TRIM))
     z = height + 0.25
-    if old:
-        pole = (
-            ((0, 0.9, z), (-0.8, -1.0, z + 1.25), (0, 0.9, z)),
-            ((-0.8, -1.0, z + 1.25), (0.8, -1.0, z + 1.25), (0.8, -1.0, z + 1.25)),
-        )
-    else:
-        knee = (0, -0.2, z + 0.7)
-        pole = ((0, 1.2, z), knee, (-0.8, 1.0, z + 1.4)), (knee, (0, 1.0, z + 1.4), (0.8, 1.0, z + 1.4))
-    meshes += [_blocks(blocks), tubes(*pole, 0.04, None, (0.1, 0.1, 0.1), 4)]
+    if old:  # a bow collector
+        foot, left, right = xyz(0, 0.9, z), xyz(-0.8, -1.0, z + 1.25), xyz(0.8, -1.0, z + 1.25)
+        bars = np.array(((foot, left), (left, right), (foot, right)))
+    else:  # a pantograph
+        foot, knee, top = xyz(0, 1.2, z), xyz(0, -0.2, z + 0.7), xyz(0, 1.0, z + 1.4)
+        bars = np.array(((foot, knee), (knee, top), (top - xyz(0.8, 0, 0), top + xyz(0.8, 0, 0))))
+    meshes += [_blocks(blocks), tubes(bars[:, 0], bars[:, 1], 0.04, None, (0.1, 0.1, 0.1), 4)]
     return _assembled(TRAIN, meshes, [])
 
 
