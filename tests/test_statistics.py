@@ -12,12 +12,13 @@ from synth2real.frames import (
     Frame,
     FrameError,
     read_frames,
+    read_image,
     write_frames,
     write_image,
     write_instances,
     write_label,
 )
-from synth2real.statistics import check_data
+from synth2real.statistics import _measured, check_data, contact_sheet
 
 HEIGHT, WIDTH = 8, 10
 ROOT = Path(__file__).parents[1]
@@ -55,7 +56,7 @@ def data(tmp_path: Path) -> Path:
 
 def check(data: Path, workers: int = 1) -> dict[str, Any]:
     source, target, target_annotations, instances = (data / name for name in SETS)
-    check_data(source, target, target_annotations, instances, data / "data.json", workers=workers)
+    check_data(source, target, target_annotations, instances, data / "data.json", data / "instances.jpg", workers=workers)
     content: dict[str, Any] = json.loads((data / "data.json").read_text())
     return content
 
@@ -77,11 +78,35 @@ def test_what_is_counted(data: Path) -> None:
     assert found["target_annotations"]["frames"] == {"val": 1}
     assert found["target_annotations"]["pixel_share"]["sky"] == 1
     # Two cars of 1, 2, 3 and 4 pixels each; one person of one pixel in each frame, on what is labelled road.
+    one_row = {"height": {"p10": 1.0, "p50": 1.0, "p90": 1.0}, "small": 1.0}
     assert found["instances"]["instances"] == {
-        "person": {"count": 4, "median_area": 1.0},
-        "car": {"count": 8, "median_area": 2.5},
+        "person": {"count": 4, "median_area": 1.0, "truncated": 1.0, **one_row},  # at the left border
+        "car": {"count": 8, "median_area": 2.5, "truncated": 1.0, **one_row},
     }
     assert found["instances"]["instance_agreement"] == pytest.approx(20 / 24, abs=1e-4)
+
+
+def test_sizes_and_truncation_of_instances() -> None:
+    instance_ids = np.full((60, 80), 7, np.uint16)
+    instance_ids[10:50, 20:60] = 26_000  # 40 x 40, within
+    instance_ids[20:25, 30:35] = 24_000  # in front of it
+    instance_ids[55:, 70:] = 24_001  # at the corner
+    measured = _measured(instance_ids)
+    assert measured.label_ids.tolist() == [24, 24, 26]
+    assert measured.areas.tolist() == [25, 50, 1575]
+    assert measured.heights.tolist() == [5, 5, 40]
+    assert measured.truncated.tolist() == [False, True, False]
+
+
+def test_the_contact_sheet_shows_frames_from_first_to_last_beside_their_instances(data: Path) -> None:
+    sheet = contact_sheet(read_frames(data / "instances"))
+    assert sheet.shape == (2 * (HEIGHT + 4), 2 * 2 * (WIDTH + 4), 3)
+    assert np.array_equal(sheet[:HEIGHT, :WIDTH], noise(200))
+    assert np.array_equal(sheet[HEIGHT + 4 : -4, 2 * (WIDTH + 4) : 3 * WIDTH + 8], noise(203))
+    marked = (sheet[:HEIGHT, WIDTH + 4 : 2 * WIDTH + 4] != noise(200)).any(axis=2)
+    assert np.argwhere(marked).tolist() == [[0, 0], [1, 0], [5, 0]]
+    check(data)
+    assert read_image(data / "instances.jpg").shape == sheet.shape
 
 
 def test_the_file_does_not_hang_on_the_number_of_processes(data: Path) -> None:
@@ -178,6 +203,7 @@ def test_the_stage_writes_the_metric(data: Path) -> None:
     (data / "params.yaml").write_text(f"hardware: {hardware}\n")
     arguments = [argument for name in SETS for argument in (f"--{name.replace('_', '-')}", name)]
     command = [sys.executable, str(ROOT / "stages" / "check_data.py"), *arguments, "--out", "metrics/data.json"]
+    command += ["--pictures", "instances.jpg"]
     done = subprocess.run(command, cwd=data, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads((data / "metrics" / "data.json").read_text()) == check(data)
