@@ -17,6 +17,7 @@ from synth2real.instances.calibration import (
     Method,
     Outcomes,
     calibrated,
+    chosen_calibration,
     cross_fitted,
     fit_calibration,
     fit_isotonic,
@@ -164,6 +165,8 @@ def test_a_file_holds_both_methods(tmp_path: Path) -> None:
     found = {method: fit_calibration(_of(scores, right), method) for method in METHODS}
     save_calibrations(tmp_path / "c.json", found)
     assert load_calibrations(tmp_path / "c.json") == found
+    assert chosen_calibration(tmp_path / "c.json", "platt") == found["platt"]
+    assert chosen_calibration(tmp_path / "no such file", "none") is None
 
 
 @pytest.mark.parametrize(
