@@ -8,6 +8,7 @@ from synth2real.worlds.meshes import (
     Mesh,
     Part,
     boxes,
+    compact,
     copies,
     ellipsoids,
     extruded,
@@ -264,3 +265,14 @@ def test_placed_objects_turn_counter_clockwise_then_move() -> None:
 def test_impossible_shapes_are_refused(build: object) -> None:
     with pytest.raises(ValueError, match="expected"):
         build()  # type: ignore[operator]
+
+
+def test_some_triangles_of_a_mesh_keep_their_corners() -> None:
+    cube = boxes((1.0, 2.0, 3.0), (1.0, 2.0, 3.0), (0.1, 0.2, 0.3), "brick")
+    chosen = np.arange(len(cube.triangles)) % 3 == 0
+    used, triangles = compact(cube.triangles[chosen], len(cube.vertices))
+    part = cube.only(used, triangles)
+    np.testing.assert_array_equal(part.vertices[part.triangles], cube.vertices[cube.triangles[chosen]])
+    np.testing.assert_array_equal(part.normals[part.triangles], cube.normals[cube.triangles[chosen]])
+    assert sorted(np.unique(part.triangles)) == list(range(len(part.vertices)))
+    assert part.texture == "brick"

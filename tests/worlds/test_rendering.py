@@ -1,9 +1,22 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from synth2real.label_space import LABEL_BY_NAME
 from synth2real.worlds.meshes import Part, SceneObject, boxes, grid, quads
-from synth2real.worlds.rendering import Light, Material, Placed, Renderer, Scene, View, footprints_overlap, renderer
+from synth2real.worlds.rendering import (
+    Lamp,
+    Light,
+    Material,
+    Placed,
+    Relief,
+    Renderer,
+    Scene,
+    View,
+    footprints_overlap,
+    renderer,
+)
 
 HEIGHT, WIDTH = 64, 128
 CAR, PERSON, ROAD, SKY, BUILDING, FENCE = (
@@ -132,6 +145,68 @@ def test_under_a_covered_sky_the_ground_is_dark_only_near_what_stands_on_it(engi
     assert car.min() - 12 < columns.min() <= columns.max() < car.max() + 12
 
 
+NIGHT = Light((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), (0.02, 0.02, 0.04), (0.01, 0.01, 0.01), np.inf)
+
+
+def test_a_lamp_makes_a_pool_of_light_around_its_foot(engine: Renderer) -> None:
+    """Brightest below it, and it fades on all sides; without lamps the ground is even."""
+    lamp = Lamp(0.0, 16.0, 5.0, 5.0, (0.5, 0.4, 0.2))
+    high = View(0.0, 0.0, 8.0, pitch=-0.45)
+    engine.load(scene(ground=True, light=NIGHT))
+    dark = engine.render(high).image.astype(int)
+    engine.load(scene(ground=True, light=replace(NIGHT, lamps=(lamp,))))
+    lit = engine.render(high)
+    row = round(HEIGHT / 2 + WIDTH / 2 / np.tan(0.45) * np.tan(np.arctan(8.0 / 16.0) - 0.45))
+    line = lit.image[row, :, 0].astype(int)
+    assert (lit.label_ids[row] == ROAD).all()
+    assert abs(int(line.argmax()) - WIDTH // 2) < 8
+    assert line.max() > dark[row, :, 0].max() + 40
+    assert line[: WIDTH // 8].max() < line.max() - 20
+    assert lit.image[row, WIDTH // 2, 0] > lit.image[row, WIDTH // 2, 2] + 10  # the lamp's colour
+
+
+def test_a_lamp_lights_what_stands_near_it_on_the_side_that_faces_it(engine: Renderer) -> None:
+    block = Placed(box(BUILDING, (6.0, 0.5, 6.0), 0), 0.0, 14.0)
+    levels = []
+    for along in (9.0, 19.0):  # before the wall, and behind it
+        engine.load(scene(block, light=replace(NIGHT, lamps=(Lamp(0.0, along, 4.0, 4.0, (0.6, 0.6, 0.6)),))))
+        result = engine.render(View(0.0, 0.0, 2.0))
+        levels.append(result.image[result.label_ids == BUILDING].mean())
+    assert levels[0] > levels[1] + 20
+
+
+def test_what_shines_is_bright_in_the_dark(engine: Renderer) -> None:
+    thing = SceneObject((Part(BUILDING, 0, boxes((0, 0, 1), (8, 1, 6), (0.8, 0.8, 0.8), "glow")),), (8.0, 1.0))
+    for shines, low, high in ((True, 200, 255), (False, 0, 90)):
+        material = Material(np.full((8, 8, 3), 255, np.uint8), 1.0, shines)
+        engine.load(Scene((), (Placed(thing, 0.0, 8.0),), NIGHT, {"glow": material}, BLUE_SKY))
+        assert low < engine.render(View(0.0, 0.0, 1.0)).image[HEIGHT // 2, WIDTH // 2, 0] <= high
+
+
+def test_what_moves_follows_the_hills(engine: Renderer) -> None:
+    """One metre up at 20 m, where the box is after two seconds: seen from there it stands as high as it did on level ground."""
+    relief = Relief(np.array((0.0, 10.0, 20.0, 40.0)), np.array((0.0, 0.0, 1.0, 1.0)))
+    moving = Placed(box(CAR, (1.0, 1.0, 1.0)), 0.0, 24.0, velocity=(0.0, -1.0))
+    tops = []
+    for hills in (relief, Relief(np.zeros(1), np.zeros(1))):
+        placed = moving._replace(z=float(hills.at(24.0)))
+        engine.load(Scene((), (placed,), LIGHT, {}, BLUE_SKY, hills))
+        view = View(0.0, 10.0, 1.4 + float(hills.at(22.0)), time=2.0)
+        tops.append(np.nonzero(engine.render(view).label_ids == CAR)[0].min())
+    assert tops[0] == tops[1]
+    engine.load(Scene((), (moving._replace(z=1.0),), LIGHT, {}, BLUE_SKY, relief))
+    rows = [np.nonzero(engine.render(View(0.0, 0.0, 1.4, time=time)).label_ids == CAR)[0].max() for time in (2.0, 13.0)]
+    focal = WIDTH / 2 / np.tan(0.45)
+    for row, distance, height in zip(rows, (21.5, 10.5), (1.0, 0.1), strict=True):
+        assert abs(row + 1 - (HEIGHT / 2 + focal * (1.4 - height) / distance)) <= 2.0
+
+
+def test_relief_is_linear_between_points_and_flat_beyond() -> None:
+    relief = Relief(np.array((0.0, 10.0, 30.0)), np.array((0.0, 1.0, -1.0)))
+    np.testing.assert_allclose(relief.at(np.array((-5.0, 5.0, 20.0, 99.0))), (0.0, 0.5, 0.0, -1.0))
+    np.testing.assert_allclose((relief.slope(5.0), relief.slope(20.0), relief.slope(50.0)), (0.1, -0.1, 0.0), atol=1e-12)
+
+
 def test_rendering_twice_gives_the_same_bytes(engine: Renderer) -> None:
     """Loading another scene in between leaves no trace."""
     first = scene(Placed(box(CAR, (1.0, 2.0, 1.0)), 1.0, 9.0), ground=True)
@@ -144,6 +219,21 @@ def test_rendering_twice_gives_the_same_bytes(engine: Renderer) -> None:
     after = engine.render(view)
     for a, b in zip(before, after, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_what_faces_away_from_all_views_is_left_out_and_no_view_shows_it(engine: Renderer) -> None:
+    views = [View(x, y, 1.4, yaw=0.1 * x, pitch=-0.02) for x in (-1.0, 0.5) for y in (-3.0, 2.0)]
+    things = [Placed(box(CAR, (1.5, 3.0, 1.4)), x, 12.0, yaw) for x, yaw in ((-3.0, 0.4), (2.5, -0.8))]
+    street = scene(*things, Placed(box(BUILDING, (30.0, 5.0, 9.0), instance=0), 0.0, 40.0), ground=True)
+    engine.load(street)
+    whole = [engine.render(view) for view in views]
+    behind = View(0.0, 24.0, 1.4, yaw=np.pi)
+    assert (engine.render(behind).label_ids == CAR).any()
+    engine.load(street, views)
+    for view, expected in zip(views, whole, strict=True):
+        for found, wanted in zip(engine.render(view), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    assert (engine.render(behind).label_ids == CAR).sum() == 0
 
 
 def test_textures_multiply_colours(engine: Renderer) -> None:

@@ -44,6 +44,7 @@ NEAR: Final = 0.4
 FAR: Final = 420.0
 """Distance of the far plane in metres."""
 _CHUNK: Final = 32.0  # metres; geometry is grouped by squares of this size so that Panda3D can cull what is out of view
+_GROUND_BIN: Final = "ground"  # drawn after what stands on it, and before the shadows that lie on it
 _FILM_SPEED: Final = 2.0
 _SKY_RADIUS: Final = 380.0
 _SKY_ID: Final = LABEL_BY_NAME["sky"].label_id
@@ -271,8 +272,9 @@ class Renderer:
 
     def __init__(self, height: int, width: int, supersampling: int) -> None:
         self._size = (height, width)
-        nearest_first = core.CullBinManager.BT_front_to_back  # what is hidden costs no texture look-up
-        core.CullBinManager.get_global_ptr().set_bin_type("opaque", nearest_first)
+        bins, nearest_first = core.CullBinManager.get_global_ptr(), core.CullBinManager.BT_front_to_back
+        bins.set_bin_type("opaque", nearest_first)  # what is hidden costs no texture look-up
+        bins.add_bin(_GROUND_BIN, nearest_first, (bins.get_bin_sort("opaque") + bins.get_bin_sort("transparent")) // 2)
         self._lens = core.PerspectiveLens()
         self._lens.set_near_far(NEAR, FAR)
         self._image = _Pass(height * supersampling, width * supersampling, self._lens)
@@ -582,12 +584,12 @@ class _Batches:
         for start, stop in _runs(keys[:, :2]):
             labelled = start + int(np.searchsorted(keys[start:stop, 2], _IMAGE_ONLY))
             if ends[start] < ends[labelled]:
-                id_root.attach_new_node(_geom_node(ids, mesh.triangles[ends[start] : ends[labelled]]))
+                self._hang(id_root, _geom_node(ids, mesh.triangles[ends[start] : ends[labelled]]))
         image = _vertex_data(self._image_rows(mesh, pieces, keys, owners))
         for start, stop in _runs(keys):
             if keys[start, 2] == _LABEL_ONLY or ends[start] == ends[stop]:
                 continue
-            node = image_root.attach_new_node(_geom_node(image, mesh.triangles[ends[start] : ends[stop]]))
+            node = self._hang(image_root, _geom_node(image, mesh.triangles[ends[start] : ends[stop]]))
             texture = pieces[start].mesh.texture
             if texture:
                 node.set_texture(core.TextureStage.get_default(), self._textures.of(texture))
@@ -595,6 +597,12 @@ class _Batches:
                 node.set_transparency(core.TransparencyAttrib.M_binary)
             if shadows is not None:
                 node.set_texture(_shadow_stage(), shadows)
+
+    def _hang(self, root: core.NodePath, geometry: core.GeomNode) -> core.NodePath:
+        node = root.attach_new_node(geometry)
+        if self._ground:
+            node.set_bin(_GROUND_BIN, 0)
+        return node
 
     def _image_rows(
         self, mesh: Mesh, pieces: Sequence[_Piece], keys: Int[np.ndarray, "p 4"], owners: Int[np.ndarray, "n"]
