@@ -19,6 +19,7 @@ always there. Of its two sorts of config the YAML files serve; the other (Python
 which a model file must not do.
 """
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -88,6 +89,7 @@ def require_detectron2() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of PyTorch's deprecations
             import synth2real.instances.detectron2_backbone  # noqa: F401
+        logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)  # advice to those who trace networks
     except ImportError as error:
         raise MissingDetectron2Error(
             f"detectron2 is wanted (instances.backend detectron2, or a model made with it) and cannot be imported: {error}. "
