@@ -95,10 +95,12 @@ OBJECTS: dict[str, tuple[Builder, dict[int, set[int]], int, tuple[tuple[float, f
     "bus_shelter": (street_furniture.bus_shelter, {11: {0}}, 300, ((3.0, 5.0), (1.3, 2.0), (2.3, 2.8))),
     "bench": (street_furniture.bench, {4: {0}}, 200, ((1.3, 2.1), (0.3, 0.8), (0.7, 1.0))),
     "litter_bin": (street_furniture.litter_bin, {4: {0}}, 200, ((0.3, 0.9), (0.3, 0.9), (0.8, 1.3))),
-    "house": (buildings.house, {11: {0}}, 600, ((6.9, 12.0), (7.9, 14.0), (4.0, 17.0))),
-    "apartment_block": (buildings.apartment_block, {11: {0}}, 600, ((11.9, 19.3), (10.0, 18.0), (8.0, 30.0))),
+    "house": (buildings.house, {11: {0}}, 700, ((6.9, 12.0), (7.9, 14.0), (4.0, 17.0))),
+    "apartment_block": (buildings.apartment_block, {11: {0}}, 1200, ((11.9, 19.3), (10.0, 18.0), (8.0, 31.0))),
     "office": (buildings.office, {11: {0}}, 600, ((13.9, 24.5), (11.9, 20.0), (12.0, 38.0))),
-    "shop_row": (buildings.shop_row, {11: {0}}, 600, ((8.9, 18.3), (8.9, 17.0), (6.0, 28.0))),
+    "shop_row": (buildings.shop_row, {11: {0}}, 1200, ((8.9, 18.3), (8.9, 17.0), (6.0, 28.0))),
+    "store": (buildings.store, {11: {0}}, 300, ((13.9, 24.5), (11.9, 20.0), (4.5, 11.0))),
+    "palm": (lambda rng: vegetation.tree(rng, "palm"), {21: {0}}, 600, ((2.0, 6.5), (2.0, 6.5), (4.2, 13.5))),
 }
 names = st.sampled_from(sorted(OBJECTS))
 seeds = st.integers(0, 2**32 - 1)

@@ -5,7 +5,8 @@ import pytest
 
 from synth2real.label_space import LABEL_BY_NAME, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES
 from synth2real.worlds import looks
-from synth2real.worlds.rendering import Placed, Scene, renderer
+from synth2real.worlds.plans import StreetLook
+from synth2real.worlds.rendering import Placed, Scene, View, renderer
 from synth2real.worlds.streets import street
 
 STREETS_OF_A_LOOK, VIEWS = 7, 5
@@ -20,7 +21,7 @@ class Shares(NamedTuple):
 def shares() -> Shares:
     engine = renderer(96, 192, 1)
     counts = []
-    looks_of_streets: list[looks.LookName] = ["game", "camera"] * STREETS_OF_A_LOOK
+    looks_of_streets: list[StreetLook] = ["game", "camera"] * STREETS_OF_A_LOOK
     for seed, look in enumerate(looks_of_streets):
         place = street(np.random.default_rng((5, seed)), look, VIEWS)
         engine.load(place.scene)
@@ -114,6 +115,34 @@ def test_the_camera_follows_its_tone_curve(level: int, exposure: float) -> None:
     picture = looks.finish(np.random.default_rng(3), "camera", np.full((128, 256, 3), level, np.uint8), exposure)
     grey = np.minimum(level / 255 * exposure * np.array((0.951, 1.02, 0.98)), 1.0)
     np.testing.assert_allclose(picture[48:80, 96:160].mean((0, 1)), 255 * (0.025 + 0.95 * grey**1.25), atol=2.0)
+
+
+def test_headlights_light_the_road_below_the_horizon_only() -> None:
+    grey = np.full((96, 192, 3), 60, np.uint8)
+    for pitch, slope in ((0.0, 0.0), (0.08, 0.08), (-0.1, 0.0)):
+        view = View(0.0, 0.0, 1.4, pitch=pitch, field_of_view=1.0)
+        horizon = round(48 + 96 / np.tan(0.5) * (np.tan(pitch) - slope))
+        lit = looks.headlit(grey, view, slope)[..., 0]
+        np.testing.assert_array_equal(lit[: horizon - 1], 60)
+        assert lit[horizon + 12, 96] > 90
+        assert lit[horizon + 12, 96] > lit[horizon + 12, 4]
+        assert lit[-1, 96] < lit[horizon + 12, 96] or horizon > 70
+
+
+def test_nights_are_darker_than_days_and_lamps_are_on_after_sunset_only() -> None:
+    engine = renderer(96, 192, 1)
+    levels: dict[looks.TimeOfDay, float] = {}
+    times: tuple[looks.TimeOfDay, ...] = ("day", "dusk", "night")
+    for time in times:
+        images = []
+        for seed in range(3):
+            place = street(np.random.default_rng(seed), "game", 2, time)
+            assert bool(place.scene.light.lamps) == place.headlights == (time != "day")
+            engine.load(place.scene)
+            images += [engine.render(view).image for view in place.views]
+        levels[time] = float(np.mean(images))
+    assert levels["night"] < 0.8 * levels["dusk"] < 0.8 * levels["day"]
+    assert levels["night"] > 20
 
 
 def test_materials_tile_without_a_seam() -> None:

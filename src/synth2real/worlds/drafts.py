@@ -1,6 +1,5 @@
 """A street under construction: positions are (across, along) and are laid on its bending centre line and its hills."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -9,7 +8,7 @@ from jaxtyping import Float
 
 from synth2real.label_space import LABEL_BY_NAME
 from synth2real.worlds.lamps import Lit, lit
-from synth2real.worlds.meshes import Mesh, Part, SceneObject, grid, quads
+from synth2real.worlds.meshes import Colour, Mesh, Part, SceneObject, grid, quads
 from synth2real.worlds.objects import buildings, vegetation, vehicles
 from synth2real.worlds.plans import KERB, Plan
 from synth2real.worlds.rendering import FLAT, Lamp, Placed
@@ -220,16 +219,16 @@ class Draft:
             )
             self.ground.append(Part(label, 0, mesh))
 
-    def paint(self, corners: Float[np.ndarray, "k 4 2"], colour: Tone | Sequence[Tone], texture: str = "asphalt") -> None:
+    def paint(self, corners: Float[np.ndarray, "k 4 2"], colour: Colour, texture: str = "asphalt") -> None:
         """Flat quadrilaterals on the road that the labels need not show, corners (across, along), counter-clockwise."""
         self.cover(corners, colour, texture, MARKING)
 
-    def cover(self, corners: Float[np.ndarray, "k 4 2"], colour: Tone | Sequence[Tone], texture: str, z: float) -> None:
+    def cover(self, corners: Float[np.ndarray, "k 4 2"], colour: Colour, texture: str, z: float) -> None:
         """:meth:`paint` at any height above the road, metres."""
         if not len(corners):
             return
         flat = self.laid(np.asarray(corners, np.float64), z)
-        mesh = quads(flat, colour if np.ndim(colour) else (colour,) * 3, texture)
+        mesh = quads(flat, np.broadcast_to(colour, (3,)) if np.ndim(colour) == 0 else colour, texture)
         chunks = flat[..., 1].mean(axis=1) // _PIECE
         for chunk in np.unique(chunks):
             index = np.flatnonzero(chunks == chunk)

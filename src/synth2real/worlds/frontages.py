@@ -8,7 +8,7 @@ import numpy as np
 from synth2real.worlds.drafts import Draft
 from synth2real.worlds.meshes import SceneObject
 from synth2real.worlds.objects import buildings, street_furniture, vegetation
-from synth2real.worlds.plans import BEHIND, KERB, LENGTH, SIDE_PAVEMENT
+from synth2real.worlds.plans import BEHIND, KERB, LENGTH, SIDE_PAVEMENT, SIDE_REACH
 from synth2real.worlds.rendering import FLAT, Lamp
 
 _LONGEST: Final = 10.0  # length of one piece of fence, wall or hedge: on hills a longer one would leave the ground, metres
@@ -72,8 +72,9 @@ def _side_streets(draft: Draft, side: int) -> None:
                 yaw = np.pi if sign > 0 else 0.0
                 draft.house(house, side * (across + width / 2), edge + sign * (depth / 2 + SIDE_PAVEMENT), yaw)
                 across += width + 0.02
-        for across in (front + 60.0, front + 66.0):
-            draft.tree(side * across, (crossing.start + crossing.stop) / 2 + draft.rng.uniform(-3.0, 3.0), 0.0)
+        for across in (SIDE_REACH + 2.0, SIDE_REACH + 7.0):
+            middle = (crossing.start + crossing.stop) / 2
+            draft.tree(side * (plan.edge(side) + across), middle + draft.rng.uniform(-3.0, 3.0), 0.0)
 
 
 def _park(draft: Draft, side: int, front: float, along: float, length: float) -> None:
@@ -146,7 +147,9 @@ def _end(draft: Draft) -> None:
 def _skyline(draft: Draft) -> None:
     """Tall buildings far off, over the roofs."""
     rng = draft.rng
-    towers = [buildings.tower(rng, draft.evening) for _ in range(3)]
-    for _ in range(int(rng.integers(2, 9))):
-        across, along = float(rng.uniform(-110.0, 110.0)), float(rng.uniform(draft.plan.stop + 45.0, 330.0))
+    if rng.random() > draft.plan.habits.skyline:
+        return
+    towers = [buildings.tower(rng, 0.6 * draft.evening) for _ in range(3)]
+    for _ in range(int(rng.integers(1, 7))):
+        across, along = float(rng.uniform(-130.0, 130.0)), float(rng.uniform(draft.plan.stop + 60.0, 360.0))
         draft.house(towers[int(rng.integers(3))], across, along, float(rng.choice((0.0, np.pi / 2))))

@@ -64,13 +64,13 @@ def _lines(draft: Draft, worn: float) -> None:
             for offset in (0.3, 0.5) if double_yellow else (0.3,):
                 _line(draft, side * (plan.edge(side) - offset), 0.09, (YELLOW if double_yellow else WHITE) * worn)
     for across in dashed:
-        draft.paint(rectangles(np.full(len(dashes), across), dashes, width, dash), (WHITE * worn).tolist())
+        draft.paint(rectangles(np.full(len(dashes), across), dashes, width, dash), WHITE * worn)
 
 
 def _line(draft: Draft, across: float, width: float, colour: np.ndarray) -> None:
     for start, stop in draft.plan.stretches(BEHIND, min(draft.plan.built + 20.0, draft.plan.stop), margin=6.0):
         along = np.arange(start, stop - 2.0, 4.0) + 2.0
-        draft.paint(rectangles(np.full(len(along), across), along, width, 4.0), colour.tolist())
+        draft.paint(rectangles(np.full(len(along), across), along, width, 4.0), colour)
 
 
 def _bays(draft: Draft, side: int, worn: float) -> None:
@@ -88,7 +88,7 @@ def _bays(draft: Draft, side: int, worn: float) -> None:
         middle = np.full(len(along), side * (plan.inner + depth / 2))
         lines = rectangles(middle, along, depth - 0.2, 0.1)
         lines[..., 1] += lean * (side * lines[..., 0] - plan.inner - depth / 2) / depth
-        draft.paint(lines, (WHITE * worn).tolist())
+        draft.paint(lines, WHITE * worn)
 
 
 def _coloured_lanes(draft: Draft) -> None:
@@ -121,7 +121,7 @@ def _crossings(draft: Draft, worn: float) -> None:
                 continue
             _zebra(draft, (-plan.edge(-1), plan.edge(1)), place, kind, white)
             lane = -forward * plan.drive * (plan.median + half / 2)
-            draft.paint(rectangles(np.array([lane]), np.array([place + 2.4 * forward]), half, 0.4), white.tolist())
+            draft.paint(rectangles(np.array([lane]), np.array([place + 2.4 * forward]), half, 0.4), white)
         for side in crossing.arms:
             _arm(draft, crossing, side, kind if marked else -1, white)
     if rng.random() < 0.3:
@@ -136,10 +136,10 @@ def _zebra(draft: Draft, reach: tuple[float, float], along: float, kind: int, co
     """A crossing for pedestrians over a street: bars, two lines, or both."""
     if kind != 1:
         bars = np.arange(reach[0] + 0.6, reach[1] - 0.3, 1.0)
-        draft.paint(rectangles(bars, np.full(len(bars), along), 0.5, 2.8), colour.tolist())
+        draft.paint(rectangles(bars, np.full(len(bars), along), 0.5, 2.8), colour)
     if kind != 0:
         middle, width = np.full(2, (reach[0] + reach[1]) / 2), reach[1] - reach[0]
-        draft.paint(rectangles(middle, along + np.array((-1.55, 1.55)), width - 0.2, 0.3), colour.tolist())
+        draft.paint(rectangles(middle, along + np.array((-1.55, 1.55)), width - 0.2, 0.3), colour)
 
 
 def _arm(draft: Draft, crossing: Crossing, side: int, zebra: int, colour: np.ndarray) -> None:
@@ -150,14 +150,14 @@ def _arm(draft: Draft, crossing: Crossing, side: int, zebra: int, colour: np.nda
     if zebra >= 0:
         bars = np.arange(crossing.start + 0.6, crossing.stop - 0.3, 1.0)
         if zebra != 1:
-            draft.paint(rectangles(np.full(len(bars), side * across), bars, 2.8, 0.5), colour.tolist())
+            draft.paint(rectangles(np.full(len(bars), side * across), bars, 2.8, 0.5), colour)
         if zebra != 0:
             lines = side * (across + np.array((-1.55, 1.55)))
-            draft.paint(rectangles(lines, np.full(2, middle), 0.3, width - 0.2), colour.tolist())
+            draft.paint(rectangles(lines, np.full(2, middle), 0.3, width - 0.2), colour)
     incoming = middle + side * plan.drive * width / 4  # half of the arm on which one drives towards the crossing
-    draft.paint(rectangles(np.array([side * (across + 2.3)]), np.array([incoming]), 0.4, width / 2 - 0.2), colour.tolist())
+    draft.paint(rectangles(np.array([side * (across + 2.3)]), np.array([incoming]), 0.4, width / 2 - 0.2), colour)
     dashes = np.arange(across + 4.5, across + 45.0, 6.0)
-    draft.paint(rectangles(side * dashes, np.full(len(dashes), middle), 3.0, 0.12), colour.tolist())
+    draft.paint(rectangles(side * dashes, np.full(len(dashes), middle), 3.0, 0.12), colour)
 
 
 def _hatching(draft: Draft, stop: float, colour: np.ndarray) -> None:
@@ -166,7 +166,7 @@ def _hatching(draft: Draft, stop: float, colour: np.ndarray) -> None:
     along = np.arange(stop - 4.5, stop, 1.2)
     bars = rectangles(np.zeros(len(along)), along, 2 * half, 0.35)
     bars[..., 1] += 0.5 * bars[..., 0]
-    draft.paint(bars, colour.tolist())
+    draft.paint(bars, colour)
 
 
 def _arrows(draft: Draft, worn: float) -> None:
@@ -178,7 +178,7 @@ def _arrows(draft: Draft, worn: float) -> None:
             for lane in range(plan.lanes):
                 x = plan.drive * (plan.median + plan.lane * (lane + 0.5))
                 turn = 0 if plan.lanes == 1 else int(rng.choice((-1, 0, 1)))
-                draft.paint(_arrow(x, along, turn), (WHITE * worn).tolist())
+                draft.paint(_arrow(x, along, turn), WHITE * worn)
 
 
 def _arrow(x: float, y: float, turn: int) -> np.ndarray:

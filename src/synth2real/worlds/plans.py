@@ -24,6 +24,8 @@ LENGTH: Final = 125.0
 """Where what stands along a street ends, if it does not end earlier in another street."""
 SIDE_PAVEMENT: Final = 2.6
 """Width of the pavements along side streets, metres."""
+SIDE_REACH: Final = 70.0
+"""Length of side streets that is built, metres."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ class Habits:
         terraced: of buildings without gaps.
         setback: of buildings behind a front garden.
         buildings: weights of houses, apartment blocks, offices, shop rows and stores.
+        skyline: of tall buildings far off.
         park: of a park instead of a building.
         wall: of a walled garden instead of a building.
         railing: of a railing at the kerb.
@@ -82,6 +85,7 @@ class Habits:
     terraced: float
     setback: float
     buildings: tuple[float, float, float, float, float]
+    skyline: float
     park: float
     wall: float
     railing: float
@@ -97,16 +101,16 @@ HABITS: Final[dict[StreetLook, Habits]] = {
         median=0.3, cycle_lane=0.2, cycle_colours=(None, (0.03, 0.16, 0.07)), bus_lane=0.12, yellow=0.75, hilly=0.6, tee=0.25,
         overhead=0.75, street_trees=0.65,
         trees={"round": 0.22, "oval": 0.16, "spreading": 0.2, "palm": 0.24, "conifer": 0.1, "bare": 0.05, "poplar": 0.03},
-        grass_strip=0.3, terraced=0.55, setback=0.35, buildings=(0.2, 0.2, 0.2, 0.26, 0.14), park=0.18, wall=0.09, railing=0.25,
-        people=0.14, cyclists=1.7, asphalt=(0.06, 0.22), zebras=(0.35, 0.25, 0.4),
+        grass_strip=0.3, terraced=0.55, setback=0.35, buildings=(0.2, 0.2, 0.2, 0.26, 0.14), skyline=0.7,
+        park=0.18, wall=0.09, railing=0.25, people=0.14, cyclists=1.7, asphalt=(0.06, 0.22), zebras=(0.35, 0.25, 0.4),
     ),
     "camera": Habits(
         drives_left=0.0, lanes=(0.76, 0.22, 0.02), lane=(2.75, 3.4), pavement=(1.8, 5.0), parked=0.65, angled=0.12, tram=0.16,
         median=0.3, cycle_lane=0.35, cycle_colours=(None, None, (0.2, 0.055, 0.04)), bus_lane=0.06, yellow=0.03, hilly=0.4,
         tee=0.25, overhead=0.3, street_trees=0.8,
         trees={"round": 0.33, "oval": 0.28, "spreading": 0.16, "bare": 0.17, "poplar": 0.04, "conifer": 0.02},
-        grass_strip=0.3, terraced=0.82, setback=0.15, buildings=(0.12, 0.36, 0.07, 0.42, 0.03), park=0.2, wall=0.08, railing=0.3,
-        people=0.19, cyclists=2.8, asphalt=(0.08, 0.16), zebras=(0.8, 0.17, 0.03),
+        grass_strip=0.3, terraced=0.82, setback=0.15, buildings=(0.12, 0.36, 0.07, 0.42, 0.03), skyline=0.35, park=0.2, wall=0.08,
+        railing=0.3, people=0.19, cyclists=2.8, asphalt=(0.08, 0.16), zebras=(0.8, 0.17, 0.03),
     ),
 }  # fmt: skip
 

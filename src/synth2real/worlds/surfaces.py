@@ -7,12 +7,11 @@ import numpy as np
 
 from synth2real.label_space import LABEL_BY_NAME
 from synth2real.worlds.drafts import MARKING, ROAD, SIDEWALK, Draft, Tone
-from synth2real.worlds.plans import BEHIND, KERB, SIDE_PAVEMENT, Crossing
+from synth2real.worlds.plans import BEHIND, KERB, SIDE_PAVEMENT, SIDE_REACH, Crossing
 
 _TERRAIN: Final = LABEL_BY_NAME["terrain"].label_id
 _RAIL_TRACK: Final = LABEL_BY_NAME["rail track"].label_id
 _KERB_STONE: Final = 0.16  # width of a kerb stone, metres
-_SIDE_REACH: Final = 70.0  # length of side streets that is built, metres
 
 
 class _Tones(NamedTuple):
@@ -33,7 +32,7 @@ def lay_ground(draft: Draft) -> None:
     draft.floor(ROAD, (-plan.edge(-1), plan.edge(1)), (BEHIND, plan.stop), tones.surface, tones.asphalt)
     for crossing in plan.crossings:
         for side in crossing.arms:
-            reach = sorted((side * plan.edge(side), side * (plan.edge(side) + _SIDE_REACH)))
+            reach = sorted((side * plan.edge(side), side * (plan.edge(side) + SIDE_REACH)))
             draft.floor(ROAD, (reach[0], reach[1]), (crossing.start, crossing.stop), "asphalt", tones.asphalt)
     for side in (-1, 1):
         for start, stop in plan.stretches(BEHIND, plan.stop, side):
@@ -78,7 +77,7 @@ def _stretch(draft: Draft, side: int, span: tuple[float, float], tones: _Tones) 
         low, high = sorted((side * edge, side * (edge + radius)))
         around = sorted((along, along - forward * radius))
         draft.floor(ROAD, (low, high), (around[0], around[1]), "asphalt", tones.asphalt)
-        draft.kerb_end((side * (edge + radius), side * (edge + _SIDE_REACH)), along, forward, tones.kerb)
+        draft.kerb_end((side * (edge + radius), side * (edge + SIDE_REACH)), along, forward, tones.kerb)
 
     def band(label: int, reach: tuple[float, float], texture: str, colour: Tone) -> None:
         """A strip along the kerb; within a corner's radius of the kerb it ends where the kerb bends away."""
@@ -97,11 +96,11 @@ def _stretch(draft: Draft, side: int, span: tuple[float, float], tones: _Tones) 
         band(_TERRAIN, (stone, walk), "grass", tones.grass)
     band(SIDEWALK, (max(walk, stone), front), tones.paved, tones.paving)
     inside = (span[0] + (SIDE_PAVEMENT if before else 0.0), span[1] - (SIDE_PAVEMENT if after else 0.0))
-    far = sorted((side * front, side * (front + _SIDE_REACH - 10.0)))
+    far = sorted((side * front, side * (front + SIDE_REACH - 10.0)))
     draft.floor(_TERRAIN, (far[0], far[1]), inside, "grass", tones.grass, KERB)
     for mouth in ((span[0], inside[0]), (inside[1], span[1])):
         first = max(front, edge + max(radii))
-        reach = sorted((side * first, side * (edge + _SIDE_REACH)))
+        reach = sorted((side * first, side * (edge + SIDE_REACH)))
         draft.floor(SIDEWALK, (reach[0], reach[1]), mouth, tones.paved, tones.paving, KERB)
 
 
@@ -139,12 +138,12 @@ def _patches(draft: Draft, tones: _Tones) -> None:
     along = rng.uniform(2.0, 90.0, count)
     size = np.stack((rng.uniform(0.6, 2.2, count), rng.uniform(0.8, 7.0, count)), axis=-1)
     across = np.clip(across, -plan.inner + size[:, 0] / 2, plan.inner - size[:, 0] / 2)
-    draft.cover(_boxes(across, along, size), (asphalt * rng.uniform(0.6, 1.35, (count, 1))).tolist(), "asphalt", 0.005)
+    draft.cover(_boxes(across, along, size), (asphalt * rng.uniform(0.6, 1.35, (count, 1))), "asphalt", 0.005)
     if rng.random() < 0.4:  # a trench that was filled along the road
         starts = np.arange(BEHIND, plan.built, 6.0)
         width = np.full((len(starts), 2), (rng.uniform(0.5, 1.1), 6.0))
         trench = _boxes(np.full(len(starts), rng.uniform(-0.8, 0.8) * plan.inner), starts + 3.0, width)
-        draft.cover(trench, (asphalt * rng.uniform(0.65, 1.3)).tolist(), "asphalt", 0.004)
+        draft.cover(trench, (asphalt * rng.uniform(0.65, 1.3)), "asphalt", 0.004)
     holes = np.stack((rng.uniform(-0.9, 0.9, 9) * plan.inner, rng.uniform(2.0, 80.0, 9)), axis=-1)[: int(rng.integers(3, 10))]
     draft.cover(_discs(holes, 0.36), 0.11, "", 0.008)
     draft.cover(_discs(holes, 0.3), 0.045, "metal", 0.01)
@@ -156,7 +155,7 @@ def _patches(draft: Draft, tones: _Tones) -> None:
         spots = np.stack((side * (edges + np.minimum(off, 0.0) - 0.06), rng.uniform(0.0, 70.0, number)), axis=-1)
         spots = spots[[plan.is_closed(y, 7.0) for y in spots[:, 1]]]
         tones_of_leaves = np.array(((0.28, 0.15, 0.03), (0.2, 0.09, 0.03), (0.3, 0.2, 0.05)))[rng.integers(3, size=len(spots))]
-        draft.cover(_discs(spots, 0.09)[::3], tones_of_leaves.tolist(), "", 0.014)
+        draft.cover(_discs(spots, 0.09)[::3], tones_of_leaves, "", 0.014)
 
 
 def _boxes(across: np.ndarray, along: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -72,9 +72,9 @@ def _queue(draft: Draft, across: float, along: float, direction: int) -> None:
 def _vehicle(draft: Draft) -> SceneObject:
     rng = draft.rng
     kind = rng.random()
-    if kind < 0.9:
+    if kind < 0.85:
         return draft.car()
-    return vehicles.truck(rng) if kind < 0.945 else vehicles.bus(rng)
+    return vehicles.truck(rng) if kind < 0.92 else vehicles.bus(rng)
 
 
 def _cyclists(draft: Draft) -> None:

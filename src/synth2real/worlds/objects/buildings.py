@@ -87,7 +87,7 @@ def building(
 def founded(thing: SceneObject, depth: float) -> SceneObject:
     """The building with walls that reach ``depth`` metres below the ground, for slopes."""
     ground = np.concatenate([part.mesh.vertices[part.mesh.vertices[:, 2] < 0.01, :2] for part in thing.parts])
-    (x0, y0), (x1, y1) = ground.min(axis=0) * 0.995, ground.max(axis=0) * 0.995
+    (x0, y0), (x1, y1) = (0.995 * ground.min(axis=0)).tolist(), (0.995 * ground.max(axis=0)).tolist()
     walls = _block(xyz((x0 + x1) / 2, (y0 + y1) / 2, -depth / 2), (x1 - x0, y1 - y0, depth), CONCRETES[2], "concrete")
     base = Part(BUILDING, 0, quads(walls.corners[:4], walls.colours[:4], "concrete"))
     return SceneObject((*thing.parts, base), thing.footprint)
@@ -198,7 +198,7 @@ def store(rng: np.random.Generator, lit: float = 0.0) -> SceneObject:
 
 def tower(rng: np.random.Generator, lit: float = 0.0) -> SceneObject:
     """A tall building that is seen from afar only: plain walls with a picture of windows, its foot deep below the ground."""
-    width, depth, height = rng.uniform(14.0, 30.0), rng.uniform(14.0, 24.0), rng.uniform(22.0, 70.0)
+    width, depth, height = rng.uniform(14.0, 30.0), rng.uniform(14.0, 24.0), rng.uniform(18.0, 52.0)
     tone = CONCRETES[rng.integers(3)] * rng.uniform(0.7, 1.5)
     faces = [_block(xyz(0, 0, (height - 19.5) / 2), (width, depth, height + 19.5), tone, "facade")]
     if rng.random() < 0.4:
