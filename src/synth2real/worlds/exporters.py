@@ -302,7 +302,7 @@ def _write_gta(root: Path, job: _Job, number: int, rendering: Rendering, setting
     return _Frame(name, [])
 
 
-_GTA_PALETTE: Final = [int(value) for value in np.concatenate((PALETTE[:34], PALETTE[26:27], PALETTE[35:])).ravel()]
+_GTA_PALETTE: Final = np.concatenate((PALETTE[:34], PALETTE[26:27], PALETTE[35:])).tobytes()
 
 
 def _write_cityscapes(root: Path, job: _Job, number: int, rendering: Rendering, settings: WorldSettings) -> _Frame:
