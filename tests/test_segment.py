@@ -18,6 +18,7 @@ from synth2real.frames import Frame, FrameError, read_frames, read_image, write_
 from synth2real.fusion import FusionSettings, fuse
 from synth2real.hardware import HardwareSettings
 from synth2real.instances import mask_rcnn
+from synth2real.instances.calibration import Calibration, CalibrationError, Isotonic, Platt, save_calibrations
 from synth2real.instances.predict import PredictionSettings, detect
 from synth2real.label_space import PALETTE, TRAIN_ID_TO_LABEL_ID
 from synth2real.params import read_section, run
@@ -66,7 +67,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     values = {
         "hardware": {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 2, "tracking": False},
         "predict_semantics": {"flip": False, "scales": [1.0], "window": None, "overlap": 0, "confidence": True},
-        "predict_instances": {"batch_size": 2, "min_score": 0.1, "box_overlap": 0.5, "max_detections": 5},
+        "predict_instances": {"batch_size": 2, "calibration": "none", "min_score": 0.1, "box_overlap": 0.5, "max_detections": 5},
         "fusion": {
             "score_threshold": 0.0,
             "rider_overlap": None,
@@ -129,6 +130,22 @@ def test_with_detector_and_translator_the_translated_picture_is_fused(pictures: 
     assert detections
     assert (fused.instance_ids >= 1000).any()
     assert (frames.label(frame) != read_frames(Path("alone")).label(frame)).any()
+
+
+def test_scores_are_calibrated_where_params_say_so(pictures: Path, models: ModelFiles) -> None:
+    main(pictures / "one.png", Path("plain"), models.segmenter, models.detector)
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("calibration: none", "calibration: isotonic"))
+    with pytest.raises(CalibrationError, match=r"detector\.calibration\.json.*Run the stage evaluate_detector again"):
+        main(pictures / "one.png", Path("calibrated"), models.segmenter, models.detector)
+    unlikely = Calibration(Isotonic((0.0,), (0.05,)), {})
+    save_calibrations(
+        models.detector.with_suffix(".calibration.json"), {"platt": Calibration(Platt(1.0, 0.0), {}), "isotonic": unlikely}
+    )
+    main(pictures / "one.png", Path("calibrated"), models.segmenter, models.detector)
+    plain, calibrated = (read_frames(Path(name)) for name in ("plain", "calibrated"))
+    assert (plain.instances(plain.frames[0]) >= 1000).any()
+    assert not (calibrated.instances(calibrated.frames[0]) >= 1000).any()
 
 
 def test_a_frame_set_keeps_its_ids_and_splits(pictures: Path, models: ModelFiles) -> None:
