@@ -10,7 +10,7 @@ from synth2real.label_space import LABEL_BY_NAME
 from synth2real.worlds.lamps import Lit, lit
 from synth2real.worlds.meshes import Colour, Mesh, Part, SceneObject, grid, quads
 from synth2real.worlds.objects import buildings, vegetation, vehicles
-from synth2real.worlds.plans import KERB, Plan
+from synth2real.worlds.plans import KERB, MOMENTS, Plan
 from synth2real.worlds.rendering import FLAT, Lamp, Placed
 
 ROAD: Final = LABEL_BY_NAME["road"].label_id
@@ -78,8 +78,11 @@ class Draft:
     # --- Objects -------------------------------------------------------------------------------------------------------
 
     def put(self, thing: SceneObject, across: float, along: float, yaw: float = 0.0, z: float = 0.0, speed: float = 0.0) -> None:
-        """Places an object, ``z`` above the road and leaning as the street does; one with a speed moves the way it faces."""
-        heading = self.heading(along) + yaw
+        """Places an object, ``z`` above the road and leaning as the street does; one with a speed moves the way it faces.
+
+        What moves heads as the street does halfway: it goes straight, and so ends in its lane.
+        """
+        heading = self.heading(along + 0.5 * MOMENTS * speed * float(np.cos(yaw))) + yaw
         velocity = (-speed * float(np.sin(heading)), speed * float(np.cos(heading)))
         slope = self.plan.relief.slope(along) if speed == 0.0 else 0.0  # what moves is turned as it goes
         self._place(thing, across, along, heading, z, velocity, slope)

@@ -87,7 +87,8 @@ def _furniture(draft: Draft, side: int) -> None:
         along += spacing
     for along in rng.uniform(5.0, 130.0, rng.poisson(5.0)):
         sign = street_furniture.direction_sign(rng) if rng.random() < 0.12 else street_furniture.traffic_sign(rng)
-        put(sign, float(along), facing if rng.random() < 0.85 else facing + np.pi)
+        across = edge + max(0.55, 0.45 * sign.footprint[0])  # no post of a wide sign stands on the road
+        put(sign, float(along), facing if rng.random() < 0.85 else facing + np.pi, across)
     if rng.random() < habits.railing:
         start, length = rng.uniform(0.0, 80.0), 2.0
         railing = street_furniture.fence(rng, length=length, kind="mesh" if rng.random() < 0.33 else "bars")

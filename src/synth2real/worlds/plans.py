@@ -24,6 +24,8 @@ LENGTH: Final = 125.0
 """Where what stands along a street ends, if it does not end earlier in another street."""
 SIDE_PAVEMENT: Final = 2.6
 """Width of the pavements along side streets, metres."""
+MOMENTS: Final = 6.0
+"""Seconds within which views are taken."""
 SIDE_REACH: Final = 70.0
 """Length of side streets that is built, metres."""
 

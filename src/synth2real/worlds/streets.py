@@ -14,10 +14,10 @@ from synth2real.worlds.drafts import Draft
 from synth2real.worlds.frontages import line_street
 from synth2real.worlds.kerbsides import furnish
 from synth2real.worlds.markings import paint_road
-from synth2real.worlds.plans import StreetLook, plan
+from synth2real.worlds.plans import MOMENTS, StreetLook, plan
 from synth2real.worlds.rendering import Scene, View
 from synth2real.worlds.surfaces import lay_ground
-from synth2real.worlds.traffic import MOMENTS, fill_road
+from synth2real.worlds.traffic import fill_road
 
 _DRIVE: Final = 60.0  # metres along which cameras stand
 _LONGEST_OBSTACLE: Final = 24.0  # what is longer and stands still lines the street, metres

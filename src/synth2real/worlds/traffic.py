@@ -1,17 +1,12 @@
 """What is on the road: vehicles that drive, wait and turn, cyclists, trams, and people who cross."""
 
-from typing import Final
-
 import numpy as np
 
 from synth2real.worlds.drafts import Draft
 from synth2real.worlds.markings import zebra_places
 from synth2real.worlds.meshes import SceneObject
 from synth2real.worlds.objects import people, two_wheelers, vehicles
-from synth2real.worlds.plans import Crossing
-
-MOMENTS: Final = 6.0
-"""Seconds within which views are taken."""
+from synth2real.worlds.plans import MOMENTS, Crossing
 
 
 def fill_road(draft: Draft) -> None:

@@ -289,7 +289,7 @@ def _palm(rng: np.random.Generator, height: float, leaves: NDArray[np.float64]) 
     ]
     faces = np.concatenate(halves)
     tones = np.repeat(leaves * rng.uniform(0.8, 1.5, (2 * count * (steps - 1), 1)), 4, axis=0).reshape(-1, 4, 3)
-    fronds = quads(np.concatenate((faces, faces[:, ::-1] - (0, 0, 0.012))), np.concatenate((tones, 0.6 * tones)), "leaves")
+    fronds = quads(np.concatenate((faces, faces[:, ::-1] - (0, 0, 0.004))), np.concatenate((tones, 0.6 * tones)), "leaves")
     ball = ellipsoids(stem[1] - (0, 0, 0.1 * reach), (0.8 * reach, 0.8 * reach, 0.5 * reach), leaves, 1)
     return [Part(VEGETATION, 0, trunk), Part(VEGETATION, 0, fronds), Part(VEGETATION, 0, ball, "label")]
 
