@@ -69,8 +69,9 @@ def _side_streets(draft: Draft, side: int) -> None:
                 if house is None:
                     break
                 width, depth = house.footprint
-                yaw = np.pi if sign > 0 else 0.0
-                draft.house(house, side * (across + width / 2), edge + sign * (depth / 2 + SIDE_PAVEMENT), yaw)
+                along = edge + sign * (depth / 2 + SIDE_PAVEMENT)
+                yaw = (np.pi if sign > 0 else 0.0) - draft.heading(along)  # side streets do not turn with the bend
+                draft.house(house, side * (across + width / 2), along, yaw)
                 across += width + 0.02
         for across in (SIDE_REACH + 2.0, SIDE_REACH + 7.0):
             middle = (crossing.start + crossing.stop) / 2

@@ -105,7 +105,7 @@ def _cross_traffic(draft: Draft, crossing: Crossing, passes: bool) -> None:
             thing = draft.car()
             length = thing.footprint[1]
             along = middle + side * plan.drive * width / 4
-            draft.put(thing, side * (across + length / 2), along, side * np.pi / 2 + rng.normal(0.0, 0.03))
+            draft.put(thing, side * (across + length / 2), along, side * np.pi / 2 - draft.heading(along) + rng.normal(0.0, 0.03))
             across += length + rng.uniform(0.8, 2.5)
     if not passes:
         return
@@ -120,7 +120,8 @@ def _cross_traffic(draft: Draft, crossing: Crossing, passes: bool) -> None:
             thing = _vehicle(draft)
             length = thing.footprint[1]
             along = middle - direction * plan.drive * width / 4
-            draft.put(thing, -direction * (across + length / 2), along, -direction * np.pi / 2, 0.0, speed)
+            yaw = -direction * np.pi / 2 - draft.heading(along)  # side streets do not turn with the bend
+            draft.put(thing, -direction * (across + length / 2), along, yaw, 0.0, speed)
             across += length + rng.uniform(2.0, 10.0)
 
 
