@@ -252,6 +252,10 @@ def _facade(rng: np.random.Generator, contrast: float) -> Material:
     return Material(_to_bytes(picture), 13.0)
 
 
+def _glow(rng: np.random.Generator, contrast: float) -> Material:
+    return Material(np.full((8, 8, 3), 255, np.uint8), 1.0, shines=True)
+
+
 def _stripes(rng: np.random.Generator, contrast: float) -> Material:
     size = 256
     x = np.arange(size) / size
@@ -281,7 +285,7 @@ _MAKERS: Final = {
     "windows": _windows,
     "shopfront": _shopfront,
     "facade": _facade,
-    "glow": lambda rng, contrast: Material(np.full((8, 8, 3), 255, np.uint8), 1.0, shines=True),
+    "glow": _glow,
 }
 
 
