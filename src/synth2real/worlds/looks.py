@@ -263,7 +263,7 @@ def _stripes(rng: np.random.Generator, contrast: float) -> Material:
     return Material(_to_bytes(np.tile(value, (size, 1)) * _rough(rng, contrast, 8, 0.15, 0.05) / 0.88), 2.0)
 
 
-_MAKERS: Final = {
+_MAKERS: Final[dict[str, _Maker]] = {
     "asphalt": _asphalt,
     "brick": _blocks(1.8, 24, 8, 0.08, 0.35, True),
     "paving": _blocks(2.4, 6, 4, 0.03, 0.16, True, 0.66),
