@@ -5,7 +5,7 @@ import pytest
 
 from synth2real.worlds.lamps import GLOW, lit
 from synth2real.worlds.meshes import SceneObject
-from synth2real.worlds.objects import people, street_furniture, vehicles
+from synth2real.worlds.objects import carriages, cars, people, street_furniture, trucks
 
 Maker = Callable[[np.random.Generator], SceneObject]
 
@@ -17,7 +17,7 @@ def corners(thing: SceneObject, shining: bool) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "maker",
-    [vehicles.car, vehicles.truck, vehicles.bus, vehicles.train, street_furniture.traffic_light, street_furniture.lamp_post],
+    [cars.car, trucks.truck, carriages.bus, carriages.train, street_furniture.traffic_light, street_furniture.lamp_post],
 )
 def test_lamps_shine_and_all_labels_stay(maker: Maker) -> None:
     shining = 0
@@ -35,7 +35,7 @@ def test_lamps_shine_and_all_labels_stay(maker: Maker) -> None:
 
 def test_cars_have_white_light_before_and_red_light_behind() -> None:
     for seed in range(8):
-        for part in lit(vehicles.car(np.random.default_rng(seed))).thing.parts:
+        for part in lit(cars.car(np.random.default_rng(seed))).thing.parts:
             if part.mesh.texture == GLOW:
                 is_red = part.mesh.colours[:, 0] > 4 * part.mesh.colours[:, 1]
                 assert is_red.any()
@@ -48,7 +48,7 @@ def test_street_lamps_alone_light_their_surroundings() -> None:
     head = lit(thing).head
     assert head is not None
     assert 0.7 * thing.height < head[2] < thing.height
-    for other in (vehicles.car, people.person, street_furniture.traffic_light):
+    for other in (cars.car, people.person, street_furniture.traffic_light):
         assert lit(other(np.random.default_rng(0))).head is None
 
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth2real.worlds.meshes import SceneObject
-from synth2real.worlds.objects import buildings, people, street_furniture, two_wheelers, vegetation, vehicles
+from synth2real.worlds.objects import buildings, carriages, cars, people, street_furniture, trucks, two_wheelers, vegetation
+from synth2real.worlds.objects.car_shapes import CAR_KINDS
 
 Builder = Callable[[np.random.Generator], SceneObject]
 
@@ -47,15 +48,15 @@ def motorcycle(kind: two_wheelers.MotorcycleKind, ridden: bool) -> Builder:
 
 # builder, labels with the instances they may have, most triangles, and the ranges of (width, length, height) in metres
 OBJECTS: dict[str, tuple[Builder, dict[int, set[int]], int, tuple[tuple[float, float], ...]]] = {
-    "car": (vehicles.car, {26: {1}}, 1500, SIZES["car"]),
-    "parked car": (lambda rng: vehicles.car(rng, parked=True), {26: {1}}, 1500, ((1.6, 4.2), (2.7, 7.4), (1.2, 2.8))),
-    "truck": (vehicles.truck, {27: {1}}, 1700, SIZES["truck"]),
-    "bus": (vehicles.bus, {28: {1}}, 2000, SIZES["bus"]),
-    "train": (vehicles.train, {31: {1}}, 2700, SIZES["train"]),
-    **{f"{kind} car": (partial(vehicles.car, kind=kind), {26: {1}}, 1500, SIZES["car"]) for kind in vehicles.CAR_KINDS},
-    **{f"{kind} truck": (partial(vehicles.truck, kind=kind), {27: {1}}, 1700, SIZES["truck"]) for kind in vehicles.TRUCK_KINDS},
-    **{f"{kind} bus": (partial(vehicles.bus, kind=kind), {28: {1}}, 2000, SIZES["bus"]) for kind in vehicles.BUS_KINDS},
-    **{f"{kind}": (partial(vehicles.train, kind=kind), {31: {1}}, 2700, SIZES["train"]) for kind in vehicles.TRAIN_KINDS},
+    "car": (cars.car, {26: {1}}, 1500, SIZES["car"]),
+    "parked car": (lambda rng: cars.car(rng, parked=True), {26: {1}}, 1500, ((1.6, 4.2), (2.7, 7.4), (1.2, 2.8))),
+    "truck": (trucks.truck, {27: {1}}, 1700, SIZES["truck"]),
+    "bus": (carriages.bus, {28: {1}}, 2000, SIZES["bus"]),
+    "train": (carriages.train, {31: {1}}, 2700, SIZES["train"]),
+    **{f"{kind} car": (partial(cars.car, kind=kind), {26: {1}}, 1500, SIZES["car"]) for kind in CAR_KINDS},
+    **{f"{kind} truck": (partial(trucks.truck, kind=kind), {27: {1}}, 1700, SIZES["truck"]) for kind in trucks.TRUCK_KINDS},
+    **{f"{kind} bus": (partial(carriages.bus, kind=kind), {28: {1}}, 2000, SIZES["bus"]) for kind in carriages.BUS_KINDS},
+    **{f"{kind}": (partial(carriages.train, kind=kind), {31: {1}}, 2700, SIZES["train"]) for kind in carriages.TRAIN_KINDS},
     "person": (people.person, PEOPLE, 850, SIZES["person"]),
     "walker": (lambda rng: people.person(rng, walking=True), PEOPLE, 850, SIZES["person"]),
     "bystander": (lambda rng: people.person(rng, walking=False), PEOPLE, 850, SIZES["person"]),
@@ -201,10 +202,8 @@ def test_the_nearest_surface_faces_the_viewer(name: str) -> None:
 
 def test_car_kinds_have_their_proportions() -> None:
     sizes = {
-        kind: np.array(
-            [(car.footprint[1], car.height) for car in (vehicles.car(np.random.default_rng(s), kind) for s in range(9))]
-        )
-        for kind in vehicles.CAR_KINDS
+        kind: np.array([(car.footprint[1], car.height) for car in (cars.car(np.random.default_rng(s), kind) for s in range(9))])
+        for kind in CAR_KINDS
     }
     length, height = ({kind: size[:, axis].mean() for kind, size in sizes.items()} for axis in (0, 1))
     assert length["city"] < length["hatchback"] < length["saloon"] < length["pickup"]
@@ -214,17 +213,17 @@ def test_car_kinds_have_their_proportions() -> None:
 
 def test_parked_cars_have_open_doors_and_turned_wheels_at_times_and_driven_ones_never() -> None:
     def widths(parked: bool) -> set[float]:
-        cars = (vehicles.car(np.random.default_rng(seed), "suv", parked=parked) for seed in range(30))
-        return {round(car.footprint[0], 3) for car in cars}
+        built = (cars.car(np.random.default_rng(seed), "suv", parked=parked) for seed in range(30))
+        return {round(car.footprint[0], 3) for car in built}
 
     assert max(widths(False)) < 2.4
     assert max(widths(True)) > max(widths(False))
 
 
 def test_paint_is_drawn_for_each_vehicle_of_a_model() -> None:
-    cars = [vehicles.car(np.random.default_rng(seed), "suv") for seed in range(40)]
+    suvs = [cars.car(np.random.default_rng(seed), "suv") for seed in range(40)]
     colours: dict[bytes, set[bytes]] = {}
-    for built in cars:
+    for built in suvs:
         mesh = built.parts[0].mesh
         colours.setdefault(mesh.vertices.tobytes(), set()).add(mesh.colours.tobytes())
     assert 1 < len(colours) < 10
@@ -340,11 +339,11 @@ def test_long_things_have_the_wanted_length(length: float) -> None:
 @pytest.mark.parametrize(
     "build",
     [
-        lambda rng: vehicles.car(rng, "tractor"),  # type: ignore[arg-type]
-        lambda rng: vehicles.truck(rng, "tractor"),  # type: ignore[arg-type]
-        lambda rng: vehicles.bus(rng, kind="tractor"),  # type: ignore[arg-type]
-        lambda rng: vehicles.train(rng, kind="tractor"),  # type: ignore[arg-type]
-        lambda rng: vehicles.train(rng, 0),
+        lambda rng: cars.car(rng, "tractor"),  # type: ignore[arg-type]
+        lambda rng: trucks.truck(rng, "tractor"),  # type: ignore[arg-type]
+        lambda rng: carriages.bus(rng, kind="tractor"),  # type: ignore[arg-type]
+        lambda rng: carriages.train(rng, kind="tractor"),  # type: ignore[arg-type]
+        lambda rng: carriages.train(rng, 0),
         lambda rng: people.group(rng, 0),
         lambda rng: two_wheelers.parked_row(rng, 0),
         lambda rng: two_wheelers.bicycle(rng, kind="tandem"),  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from synth2real.label_space import LABEL_BY_NAME
 from synth2real.worlds.lamps import Lit, lit
 from synth2real.worlds.meshes import Colour, Mesh, Part, SceneObject, grid, quads
-from synth2real.worlds.objects import buildings, vegetation, vehicles
+from synth2real.worlds.objects import buildings, cars, vegetation
 from synth2real.worlds.plans import KERB, MOMENTS, Plan
 from synth2real.worlds.rendering import FLAT, Lamp, Placed
 
@@ -120,7 +120,7 @@ class Draft:
     def car(self) -> SceneObject:
         """One of the street's cars; some are of one make and colour."""
         if len(self._cars) < _CAR_KINDS:
-            self._cars.append(vehicles.car(self.rng))
+            self._cars.append(cars.car(self.rng))
             return self._cars[-1]
         return self._cars[int(self.rng.integers(_CAR_KINDS))]
 

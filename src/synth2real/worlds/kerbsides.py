@@ -6,7 +6,7 @@ import numpy as np
 
 from synth2real.worlds.drafts import Draft
 from synth2real.worlds.meshes import SceneObject
-from synth2real.worlds.objects import people, street_furniture, two_wheelers, vegetation, vehicles
+from synth2real.worlds.objects import people, street_furniture, trucks, two_wheelers, vegetation
 from synth2real.worlds.plans import BEHIND, KERB, Crossing, Plan
 
 _MIRROR = np.diag((-1.0, 1.0, 1.0))
@@ -137,7 +137,7 @@ def _park(draft: Draft, side: int) -> None:
     facing = _facing(plan, side)
     turn = side * angle if facing else -side * angle
     while along < plan.built - 4.0:
-        thing = draft.car() if angle or rng.random() < 0.985 else vehicles.truck(rng)
+        thing = draft.car() if angle or rng.random() < 0.985 else trucks.truck(rng)
         length = 2.75 / np.sin(angle) if angle else thing.footprint[1] + gap
         if rng.random() > density:
             along += length

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32
 
 from synth2real.label_space import LABEL_BY_NAME
 from synth2real.worlds.meshes import Mesh, Part, SceneObject
-from synth2real.worlds.objects.vehicles import LAMP_RED, LAMP_WHITE
+from synth2real.worlds.objects.vehicle_parts import LAMP_RED, LAMP_WHITE
 
 GLOW: Final = "glow"
 """The material of surfaces that shine."""

@@ -15,7 +15,7 @@ import numpy as np
 from synth2real.label_space import LABEL_BY_NAME, VEIS_LABELS
 from synth2real.worlds import looks
 from synth2real.worlds.meshes import Part, SceneObject, boxes, grid, quads, scene_object
-from synth2real.worlds.objects import buildings, people, street_furniture, two_wheelers, vegetation, vehicles
+from synth2real.worlds.objects import buildings, carriages, cars, people, street_furniture, trucks, two_wheelers, vegetation
 from synth2real.worlds.rendering import Placed, Scene, View, footprints_overlap
 from synth2real.worlds.streets import Street
 
@@ -26,10 +26,10 @@ _MAKERS: Final[dict[str, _Maker]] = {
     "traffic sign": lambda rng: (street_furniture.traffic_sign if rng.random() < 0.85 else street_furniture.direction_sign)(rng),
     "person": lambda rng: people.person(rng) if rng.random() < 0.93 else people.sitting(rng),
     "rider": lambda rng: (two_wheelers.bicycle if rng.random() < 0.6 else two_wheelers.motorcycle)(rng, ridden=True),
-    "car": lambda rng: vehicles.car(rng, parked=bool(rng.random() < 0.4)),
-    "truck": vehicles.truck,
-    "bus": vehicles.bus,
-    "train": lambda rng: vehicles.train(rng, cars=int(rng.integers(1, 3))),
+    "car": lambda rng: cars.car(rng, parked=bool(rng.random() < 0.4)),
+    "truck": trucks.truck,
+    "bus": carriages.bus,
+    "train": lambda rng: carriages.train(rng, cars=int(rng.integers(1, 3))),
     "motorcycle": lambda rng: two_wheelers.motorcycle(rng, ridden=bool(rng.random() < 0.4)),
     "bicycle": lambda rng: two_wheelers.bicycle(rng, ridden=bool(rng.random() < 0.4)),
 }
@@ -137,7 +137,7 @@ def _cluster(rng: np.random.Generator, name: str, count: int) -> list[Placed]:
         return [Placed(people.group(rng, count), 0.0, 0.0)]
     if name in ("bicycle", "motorcycle"):
         return [Placed(two_wheelers.parked_row(rng, count, motorised=name == "motorcycle"), 0.0, 0.0)]
-    things = [vehicles.car(rng, parked=True) if name == "car" else _MAKERS[name](rng) for _ in range(count)]
+    things = [cars.car(rng, parked=True) if name == "car" else _MAKERS[name](rng) for _ in range(count)]
     row, side_by_side = [], name == "rider" or (name == "car" and rng.random() < 0.4)
     across = along = 0.0
     for thing in things:

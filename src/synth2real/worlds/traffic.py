@@ -5,7 +5,7 @@ import numpy as np
 from synth2real.worlds.drafts import Draft
 from synth2real.worlds.markings import zebra_places
 from synth2real.worlds.meshes import SceneObject
-from synth2real.worlds.objects import people, two_wheelers, vehicles
+from synth2real.worlds.objects import carriages, people, trucks, two_wheelers
 from synth2real.worlds.plans import MOMENTS, Crossing
 
 
@@ -69,7 +69,7 @@ def _vehicle(draft: Draft) -> SceneObject:
     kind = rng.random()
     if kind < 0.85:
         return draft.car()
-    return vehicles.truck(rng) if kind < 0.92 else vehicles.bus(rng)
+    return trucks.truck(rng) if kind < 0.92 else carriages.bus(rng)
 
 
 def _cyclists(draft: Draft) -> None:
@@ -88,7 +88,7 @@ def _trams(draft: Draft) -> None:
         return
     for side in (-1, 1):
         if rng.random() < 0.75:
-            thing = vehicles.train(rng)
+            thing = carriages.train(rng)
             along = rng.uniform(15.0, max(16.0, plan.built - 70.0)) + thing.footprint[1] / 2
             draft.put(thing, side * 1.7, along, 0.0, 0.0, side * plan.drive * rng.uniform(1.0, 5.0))
 
