@@ -23,6 +23,7 @@ _FILES = {
         "majority,no,0,1.5,,,,,,,\nadapted,yes,2,35.2,0.3,33.3,36.4,19,79.1,87.4,\n"
     ),
     "metrics/confusion.csv": "model,fused,annotated,predicted,share\nadapted,no,road,road,91.2\nadapted,no,car,outside,7.0\n",
+    "metrics/reliability/instances.csv": "calibration,score,precision,share\nnone,10.2,3.1,80.0\nplatt,3.0,3.1,100.0\n",
     "metrics/curves/source_only/seed-1.csv": "step,loss,pixel_accuracy\n10,2.5,0.5\n20,1.5,0.6\n",
 }
 
