@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from synth2real.frames import Frame, FrameError, read_frames, write_frames, write_image
@@ -41,12 +41,13 @@ def _floats(seed: int, height: int = 24, width: int = 36) -> np.ndarray:
 @given(
     height=st.integers(4, 21),
     width=st.integers(4, 21),
-    beta=st.sampled_from((0.01, 0.06, 0.13, 0.31, 0.49)),
+    beta=st.sampled_from((0.01, 0.06, 0.13, 0.31, 0.5)),
     seed=st.integers(0, 99),
 )
 def test_fda_is_the_equation(height: int, width: int, beta: float, seed: int) -> None:
     """Against the equations written down over the whole, centred spectrum of one channel at a time."""
     source, target = _floats(seed, height, width), _floats(seed + 100, height, width)
+    assume(np.abs(np.fft.fft2(source.astype(float), axes=(0, 1))).min() > 0.05)  # a frequency that is not there has no phase
     expected = np.empty_like(source)
     for channel in range(3):
         of_source, of_target = (np.fft.fftshift(np.fft.fft2(image[..., channel].astype(float))) for image in (source, target))
@@ -60,7 +61,7 @@ def test_fda_is_the_equation(height: int, width: int, beta: float, seed: int) ->
         expected[..., channel] = mixed.real
     found = swap_low_frequencies(source, target, beta)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=0.02)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
 def test_fda_keeps_phases_and_high_frequencies() -> None:

@@ -18,6 +18,7 @@ def swap_low_frequencies(
     each channel's Fourier transform, and the mask M is 1 at ``|k_y| <= beta height`` and ``|k_x| <= beta width`` (cycles per
     image). The constant, k = 0, is among them, so the mean becomes the target's. As the paper says of ``beta = 0``, nothing is
     swapped then. The authors' code takes the shorter side for both directions; the equation, and this function, each side's own.
+    Where a frequency is missing from the source its phase is undefined, and rounding chooses one.
 
     Args:
         source: The image that gives the content, in any unit.

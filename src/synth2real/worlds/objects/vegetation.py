@@ -271,7 +271,7 @@ def _palm(rng: np.random.Generator, height: float, leaves: NDArray[np.float64]) 
     count, steps = 13, 5
     stem = np.array((0.0, 0.0, 0.0)), np.array((*rng.normal(0, 0.03, 2) * height, 0.86 * height))
     bark = BARK_TONES[1] * rng.uniform(0.8, 1.3)
-    trunk = tubes(stem[0], stem[1], 0.2, 0.13, bark, 7, "bark", caps=False)
+    trunk = _above_ground(tubes(stem[0], stem[1], 0.2, 0.13, bark, 7, "bark", caps=False))
     reach = rng.uniform(1.5, 2.4)
     angle = 2 * np.pi * np.arange(count) / count + rng.uniform(0, 0.4, count)
     rise = rng.uniform(-0.1, 0.9, count)
