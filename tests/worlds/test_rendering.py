@@ -175,6 +175,14 @@ def test_a_lamp_lights_what_stands_near_it_on_the_side_that_faces_it(engine: Ren
     assert levels[0] > levels[1] + 20
 
 
+def test_a_part_that_no_view_sees_needs_no_light(engine: Renderer) -> None:
+    """All of its faces look away from the camera and are left out before lamps are asked what they throw on them."""
+    away = quads([[(3, 1, 0), (-3, 1, 0), (-3, 1, 4), (3, 1, 4)]], (0.5, 0.5, 0.5))
+    hidden = Placed(SceneObject((Part(FENCE, 0, away),), (6.0, 2.0)), 0.0, 60.0)
+    engine.load(scene(hidden, light=replace(NIGHT, lamps=(Lamp(0.0, 58.0, 4.0, 4.0, (0.6, 0.6, 0.6)),))), [View(0.0, 0.0, 1.4)])
+    assert (engine.render(View(0.0, 0.0, 1.4)).label_ids == SKY).all()
+
+
 def test_what_shines_is_bright_in_the_dark(engine: Renderer) -> None:
     thing = SceneObject((Part(BUILDING, 0, boxes((0, 0, 1), (8, 1, 6), (0.8, 0.8, 0.8), "glow")),), (8.0, 1.0))
     for shines, low, high in ((True, 200, 255), (False, 0, 90)):

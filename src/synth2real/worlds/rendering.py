@@ -185,8 +185,10 @@ class Light:
 
         The cosine is wrapped, so that what looks away from a lamp gets a little light too, as from the street around.
         """
-        low, high = vertices.min(axis=0) - _LAMP_REACH, vertices.max(axis=0) + _LAMP_REACH
         total = np.zeros_like(vertices)
+        if not len(vertices):
+            return total
+        low, high = vertices.min(axis=0) - _LAMP_REACH, vertices.max(axis=0) + _LAMP_REACH
         for lamp in self.lamps:
             place = np.array((lamp.x, lamp.y, lamp.z), np.float32)
             if (low[:2] > place[:2]).any() or (high[:2] < place[:2]).any():
