@@ -69,7 +69,7 @@ test: check ## All checks and all tests, with two whole runs of the ci preset
 
 .PHONY: bench
 bench: setup ## Measure the speed of rendering and evaluation
-	for benchmark in benchmarks/*.py; do python $$benchmark || exit 1; done
+	for benchmark in $(basename $(notdir $(wildcard benchmarks/[a-z]*.py))); do python -m benchmarks.$$benchmark || exit 1; done
 
 .PHONY: lock
 lock: setup ## Compile requirements.txt and those of the extras mmseg, detectron2 and page from pyproject.toml again

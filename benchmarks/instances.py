@@ -6,7 +6,6 @@ usually stacked (channels first), and SGD parameter by parameter. Frames are ren
 """
 
 import tempfile
-import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from benchmarks._step_times import WARM_UP, Timed, report, seconds
 from synth2real.augmentation import augment
 from synth2real.datasets.preparation import PreparationSettings, prepare
 from synth2real.frames import FrameSet, read_frames
@@ -36,8 +36,6 @@ from synth2real.worlds.exporters import WorldSettings, render_world
 PLAIN_STEPS = 6
 """Before ours, and as many after it."""
 STEPS = 18
-WARM_UP = 3
-"""Steps of each that do not count."""
 
 
 def make_frames(root: Path) -> FrameSet:
@@ -113,42 +111,18 @@ class PlainLoop:
         order = RandomSampler(samples, num_samples=size * 2 * PLAIN_STEPS)
         self.batches: Iterator[list[Sample]] = iter(DataLoader(samples, size, sampler=order, collate_fn=list))
 
-    def seconds(self) -> list[float]:
-        """Of each of its next steps."""
-        times = [now()]
-        for _ in range(PLAIN_STEPS):
-            batch = next(self.batches)
-            images = [sample.image.to(self.device) for sample in batch]
-            targets = [{name: value.to(self.device) for name, value in sample.target.items()} for sample in batch]
-            losses: dict[str, Tensor] = self.detector(images, targets)
-            self.optimizer.zero_grad()
-            torch.autograd.backward(torch.stack(tuple(losses.values())).sum())
-            self.optimizer.step()
-            times.append(now())
-        return list(np.diff(times))
+    def step(self) -> None:
+        batch = next(self.batches)
+        images = [sample.image.to(self.device) for sample in batch]
+        targets = [{name: value.to(self.device) for name, value in sample.target.items()} for sample in batch]
+        losses: dict[str, Tensor] = self.detector(images, targets)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(torch.stack(tuple(losses.values())).sum())
+        self.optimizer.step()
 
 
-class Timed(DetectorTraining):
-    """Our training, which notes when its steps begin and end."""
-
-    begins: list[float]
-    ends: list[float]
-
-    def on_fit_start(self) -> None:
-        self.begins, self.ends = [], []
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        self.begins.append(now())
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.ends.append(now())
-
-
-def now() -> float:
-    """Seconds, once the device has done what it was told."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
+class TimedDetectorTraining(Timed, DetectorTraining):
+    pass
 
 
 def main() -> None:
@@ -164,23 +138,17 @@ def main() -> None:
             frames, settings.augmentation, size=network.size, min_area=settings.min_area, copy_paste=settings.copy_paste, seed=1
         )
         plain_loop = PlainLoop(frames, settings, inference_device(hardware))
-        training = Timed(build_detector(network, 1), settings.optimizer, STEPS)
+        training = TimedDetectorTraining(build_detector(network, 1), settings.optimizer, STEPS)
 
-        plain = plain_loop.seconds()[WARM_UP:]
+        plain = seconds(plain_loop.step, PLAIN_STEPS)[WARM_UP:]
         resume, curves = Path(folder) / "resume", Path(folder) / "curves.csv"
         fit(
             training, samples, schedule=schedule, seed=1, hardware=hardware, curves=curves, resume=resume, settings={},
             collate=list,
         )  # fmt: skip
-        plain += plain_loop.seconds()
+        plain += seconds(plain_loop.step, PLAIN_STEPS)
 
-    begins, ends = np.array(training.begins)[WARM_UP:], np.array(training.ends)[WARM_UP:]
-    ours = schedule.batch_size * (len(begins) - 1) / (begins[-1] - begins[0])
-    waits = (begins[1:] - ends[:-1]).sum() / (begins[-1] - begins[0])
-    textbook = schedule.batch_size * len(plain) / sum(plain)
-    size = "x".join(map(str, network.size))
-    print(f"instances: {ours:.1f} images/s of {size}, {ours / textbook:.2f} times the plain loop's {textbook:.1f}")
-    print(f"instances: the device waits {waits:.1%} of the time between steps, for data and all else")
+    report("instances", network.size, schedule.batch_size, training, plain)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,8 @@ streets.
 
 import shutil
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks._step_times import WARM_UP, Timed, report, seconds
 from synth2real.augmentation import augment
 from synth2real.frames import Frame, write_frames
 from synth2real.hardware import HardwareSettings
@@ -33,8 +32,6 @@ from synth2real.worlds.exporters import WorldSettings, render_world
 PLAIN_STEPS = 5
 """Before ours, and as many after it."""
 STEPS = 18
-WARM_UP = 3
-"""Steps of each that do not count."""
 
 
 def make_frames(root: Path) -> Path:
@@ -80,36 +77,9 @@ class PlainLoop:
         torch.autograd.backward(loss)
         self.optimizer.step()
 
-    def seconds(self) -> list[float]:
-        """Of each step."""
-        times = [now()]
-        for _ in range(PLAIN_STEPS):
-            self.step()
-            times.append(now())
-        return list(np.diff(times))
 
-
-class Timed(SegmenterTraining):
-    """Our training, which notes when its steps begin and end."""
-
-    begins: list[float]
-    ends: list[float]
-
-    def on_fit_start(self) -> None:
-        self.begins, self.ends = [], []
-
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        self.begins.append(now())
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.ends.append(now())
-
-
-def now() -> float:
-    """Seconds, once the device has done what it was told."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
+class TimedSegmenterTraining(Timed, SegmenterTraining):
+    pass
 
 
 def main() -> None:
@@ -124,21 +94,15 @@ def main() -> None:
         frames = TrainingFrames([read_labelled_frames(root, root)], settings.size, settings.cache_mib)
         weights = torch.tensor(class_weights(frames.class_counts, settings.class_weight_power), dtype=torch.float32)
         plain_loop = PlainLoop(root, weights, settings, inference_device(hardware))
-        training = Timed(Segmenter(settings.network), weights, settings)
+        training = TimedSegmenterTraining(Segmenter(settings.network), weights, settings)
         views = Views(frames, settings.augmentation, settings.crop, schedule.batch_size, 1, settings.rare_classes)
 
-        plain = plain_loop.seconds()[WARM_UP:]
+        plain = seconds(plain_loop.step, PLAIN_STEPS)[WARM_UP:]
         resume, curves = Path(folder) / "resume", Path(folder) / "curves.csv"
         fit(training, Samples(views), schedule=schedule, seed=1, hardware=hardware, curves=curves, resume=resume, settings={})
-        plain += plain_loop.seconds()
+        plain += seconds(plain_loop.step, PLAIN_STEPS)
 
-    begins, ends = np.array(training.begins)[WARM_UP:], np.array(training.ends)[WARM_UP:]
-    ours = schedule.batch_size * (len(begins) - 1) / (begins[-1] - begins[0])
-    waits = (begins[1:] - ends[:-1]).sum() / (begins[-1] - begins[0])
-    textbook = schedule.batch_size * len(plain) / sum(plain)
-    size = "x".join(map(str, settings.crop))
-    print(f"segmentation: {ours:.1f} images/s of {size}, {ours / textbook:.2f} times the plain loop's {textbook:.1f}")
-    print(f"segmentation: the device waits {waits:.1%} of the time between steps, for data and all else")
+    report("segmentation", settings.crop, schedule.batch_size, training, plain)
 
 
 if __name__ == "__main__":

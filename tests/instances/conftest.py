@@ -1,3 +1,8 @@
+import os
+import pickle
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +20,21 @@ from synth2real.instances.train import InstanceSettings, OptimizerSettings
 from synth2real.training import Schedule
 
 ShapesWriter = Callable[..., FrameSet]
+KilledTraining = Callable[[FrameSet, InstanceSettings, HardwareSettings], Path]
+
+_KILLED = """
+import os, pickle, signal, sys
+from pathlib import Path
+from synth2real.instances import train
+step = train.DetectorTraining.training_step
+def killing(self, batch, batch_idx):
+    if self.current_epoch == 2 and batch_idx == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, batch_idx)
+train.DetectorTraining.training_step = killing
+frames, settings, hardware, folder = pickle.loads(Path(sys.argv[1]).read_bytes())
+train.train_detector(frames, settings, hardware=hardware, curves=folder / "curves.csv", resume=folder / "resume")
+"""
 
 
 @pytest.fixture
@@ -94,3 +114,18 @@ def write_shapes(tmp_path: Path) -> ShapesWriter:
         return read_frames(root)
 
     return write
+
+
+@pytest.fixture
+def killed_training(tmp_path: Path) -> KilledTraining:
+    """Trains a detector in a process that is killed in its third epoch; gives the folder with ``curves.csv`` and ``resume``."""
+
+    def train(frames: FrameSet, settings: InstanceSettings, hardware: HardwareSettings) -> Path:
+        folder, arguments = tmp_path / "killed", tmp_path / "arguments"
+        arguments.write_bytes(pickle.dumps((frames, settings, hardware, folder)))
+        child = subprocess.run([sys.executable, "-c", _KILLED, str(arguments)], check=False, env=os.environ, capture_output=True)
+        assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+        assert len((folder / "curves.csv").read_text().splitlines()) == 1 + 2
+        return folder
+
+    return train

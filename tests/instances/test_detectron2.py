@@ -1,8 +1,5 @@
 import csv
 import importlib.util
-import os
-import pickle
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +32,7 @@ from synth2real.models import ModelFileError, save_model
 from synth2real.training import Schedule, TrainingError
 
 ShapesWriter = Callable[..., FrameSet]
+KilledTraining = Callable[[FrameSet, InstanceSettings, HardwareSettings], Path]
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "detectron2" / "mask_rcnn_lite0.yaml"
 SMALL = """
@@ -54,20 +52,6 @@ MODEL:
   ROI_HEADS: {BATCH_SIZE_PER_IMAGE: 32}
   ROI_BOX_HEAD: {FC_DIM: 64}
   ROI_MASK_HEAD: {NUM_CONV: 1, CONV_DIM: 32, NORM: GN}
-"""
-
-_KILLED = """
-import os, pickle, signal, sys
-from pathlib import Path
-from synth2real.instances import train
-step = train.DetectorTraining.training_step
-def killing(self, batch, batch_idx):
-    if self.current_epoch == 2 and batch_idx == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, batch_idx)
-train.DetectorTraining.training_step = killing
-frames, settings, hardware, folder = pickle.loads(Path(sys.argv[1]).read_bytes())
-train.train_detector(frames, settings, hardware=hardware, curves=folder / "curves.csv", resume=folder / "resume")
 """
 
 needs_detectron2 = pytest.mark.skipif(
@@ -151,25 +135,23 @@ def test_two_images_are_learnt_and_found_at_another_size(
 
 @needs_detectron2
 def test_a_killed_training_ends_with_the_same_bits(
-    write_shapes: ShapesWriter, small: InstanceSettings, hardware: HardwareSettings, tmp_path: Path
+    write_shapes: ShapesWriter,
+    small: InstanceSettings,
+    hardware: HardwareSettings,
+    killed_training: KilledTraining,
+    tmp_path: Path,
 ) -> None:
     frames = write_shapes("set", 4)
 
     def train(folder: Path) -> tuple[bytes, str]:
-        detector = train_detector(frames, small, hardware=hardware, curves=folder / "c.csv", resume=folder / "resume")
+        detector = train_detector(frames, small, hardware=hardware, curves=folder / "curves.csv", resume=folder / "resume")
         save_detector(folder / "model.ckpt", detector.settings, detector)
-        return (folder / "model.ckpt").read_bytes(), (folder / "c.csv").read_text()
+        return (folder / "model.ckpt").read_bytes(), (folder / "curves.csv").read_text()
 
     whole = train(tmp_path / "whole")
     torch.rand(3)  # the state of the global generator must not matter
     assert train(tmp_path / "again") == whole
-    folder, arguments = tmp_path / "killed", tmp_path / "arguments"
-    arguments.write_bytes(pickle.dumps((read_frames(frames.root), small, hardware, folder)))
-    child = subprocess.run([sys.executable, "-c", _KILLED, str(arguments)], check=False, env=os.environ, capture_output=True)
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-    (folder / "curves.csv").rename(folder / "c.csv")
-    assert len((folder / "c.csv").read_text().splitlines()) == 3
-    assert train(folder) == whole
+    assert train(killed_training(frames, small, hardware)) == whole
 
 
 @needs_detectron2

@@ -1,9 +1,4 @@
 import csv
-import os
-import pickle
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,20 +19,7 @@ from synth2real.instances.train import InstanceSettings, train_detector
 from synth2real.training import Schedule
 
 ShapesWriter = Callable[..., FrameSet]
-
-_KILLED = """
-import os, pickle, signal, sys
-from pathlib import Path
-from synth2real.instances import train
-step = train.DetectorTraining.training_step
-def killing(self, batch, batch_idx):
-    if self.current_epoch == 2 and batch_idx == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch, batch_idx)
-train.DetectorTraining.training_step = killing
-frames, settings, hardware, folder = pickle.loads(Path(sys.argv[1]).read_bytes())
-train.train_detector(frames, settings, hardware=hardware, curves=folder / "curves.csv", resume=folder / "resume")
-"""
+KilledTraining = Callable[[FrameSet, InstanceSettings, HardwareSettings], Path]
 
 
 def _train(
@@ -48,16 +30,15 @@ def _train(
 
 
 def test_a_killed_training_ends_with_the_same_bits(
-    write_shapes: ShapesWriter, settings: InstanceSettings, hardware: HardwareSettings, tmp_path: Path
+    write_shapes: ShapesWriter,
+    settings: InstanceSettings,
+    hardware: HardwareSettings,
+    killed_training: KilledTraining,
+    tmp_path: Path,
 ) -> None:
     frames = write_shapes("set", 4)
     whole, curves = _train(frames, settings, hardware, tmp_path / "whole")
-    folder = tmp_path / "killed"
-    arguments = tmp_path / "arguments"
-    arguments.write_bytes(pickle.dumps((read_frames(frames.root), settings, hardware, folder)))
-    child = subprocess.run([sys.executable, "-c", _KILLED, str(arguments)], check=False, env=os.environ, capture_output=True)
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-    assert len(list(csv.DictReader((folder / "curves.csv").read_text().splitlines()))) == 2
+    folder = killed_training(frames, settings, hardware)
     resumed, resumed_curves = _train(frames, settings, hardware, folder)
     assert resumed_curves == curves
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)

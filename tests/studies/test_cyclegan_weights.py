@@ -1,29 +1,20 @@
 """The study of CycleGAN's loss weights: its table, and the stage that takes the weights from the command line."""
 
 import csv
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from stages import train_translator as stage
+from studies import translation_table as table
 from synth2real.frames import FrameError
 from synth2real.params import ParamsError, read_section
 from synth2real.translation.cyclegan import TranslationSettings
 
 ROOT = Path(__file__).parents[2]
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def scores(translated: float, size: str = "192x384") -> dict[str, Any]:
@@ -36,7 +27,6 @@ def scores(translated: float, size: str = "192x384") -> dict[str, Any]:
 
 
 def test_the_table_has_a_row_for_each_variant_after_the_source(tmp_path: Path) -> None:
-    table = load(ROOT / "studies/translation_table.py")
     for name, value in (("b", 2.0), ("a", 1.0)):
         (tmp_path / f"{name}.json").write_text(json.dumps(scores(value)))
     table.main(tmp_path, "weights", tmp_path / "results.csv")
@@ -59,10 +49,9 @@ def test_the_default_is_among_the_variants_and_weights_replace_it(monkeypatch: p
     assert {"cycle": default.loss.cycle, "identity": default.loss.identity} in variants.values()
     assert {(10.0, 5.0), (1.0, 1.0), (5.0, 5.0)} < {(one["cycle"], one["identity"]) for one in variants.values()}
 
-    stage = load(ROOT / "stages/train_translator.py")
     trained: list[TranslationSettings] = []
     monkeypatch.setattr(stage, "train_translator", lambda source, target, settings, *_, **__: trained.append(settings))
-    paths = [Path(name) for name in ("source", "target", "out", "curves", "samples")]
+    paths = Path("source"), Path("target"), Path("out"), Path("curves"), Path("samples")
     stage.main(*paths)
     stage.main(*paths, changes=("loss.cycle=10.0", "loss.identity=0.5"))
     assert trained[0] == default

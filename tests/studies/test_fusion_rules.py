@@ -1,29 +1,19 @@
 """The study of fusion's rules: its table, and that each rule is one that the settings allow."""
 
 import csv
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from studies.fusion_rules import table
 from synth2real.frames import FrameError
 from synth2real.fusion import FusionSettings
 from synth2real.params import read_section
 
 ROOT = Path(__file__).parents[2]
-
-
-def table() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("table", ROOT / "studies/fusion_rules/table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def variants() -> list[dict[str, str]]:
@@ -44,7 +34,7 @@ def test_the_table_has_the_mean_gain_of_each_rule(tmp_path: Path, monkeypatch: p
         (tmp_path / variant["name"]).mkdir()
         for seed, gain in enumerate((1.0, 2.0), 1):
             (tmp_path / variant["name"] / f"seed-{seed}.json").write_text(json.dumps(scores(gain)))
-    table().main(tmp_path, tmp_path / "results.csv")
+    table.main(tmp_path, tmp_path / "results.csv")
     rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert [row["rule"] for row in rows] == [variant["name"] for variant in variants()]
     assert (rows[0]["seeds"], rows[0]["miou"], rows[0]["miou_sd"], rows[0]["car"]) == ("2", "1.5", "0.71", "3.0")
@@ -52,7 +42,7 @@ def test_the_table_has_the_mean_gain_of_each_rule(tmp_path: Path, monkeypatch: p
     assert "road" not in rows[0]
     (tmp_path / "paper").rename(tmp_path / "away")
     with pytest.raises(FrameError, match="paper: no scores"):
-        table().main(tmp_path, tmp_path / "other.csv")
+        table.main(tmp_path, tmp_path / "other.csv")
 
 
 def test_the_first_rule_is_the_papers_and_each_other_differs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """The search asks for experiments, goes on where it stopped, takes up killed trials, and does not run for ever."""
 
-import importlib.util
 import json
 import time
 from pathlib import Path
@@ -8,16 +7,12 @@ from typing import Any
 
 import pytest
 
-from synth2real.params import ParamsError
+from synth2real.params import ParamsError, read_params
 
 optuna = pytest.importorskip("optuna", reason="optuna is in the extra `studies`")
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
-_SPEC = importlib.util.spec_from_file_location("search", Path(__file__).parents[2] / "studies/optuna_search/search.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-search = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(search)
+from studies.optuna_search import search  # noqa: E402  (after the skip)
 
 _SPACE = """\
 translation.optimizer.learning_rate: {low: 1e-4, high: 1e-2, log: true}
@@ -92,7 +87,7 @@ def test_a_killed_trial_is_run_again_with_its_values(folder: Path, monkeypatch: 
     url = f"sqlite:///{folder / 'new' / 'trials.db'}"
     study = optuna.load_study(study_name="t", storage=url)
     killed = study.ask()
-    drawn = search.suggest(killed, search.read_params(folder / "space.yaml"))
+    drawn = search.suggest(killed, read_params(folder / "space.yaml"))
     optuna.storages.RDBStorage(url, heartbeat_interval=1).record_heartbeat(killed._trial_id)
     monkeypatch.setattr(search, "_HEARTBEAT", 1)
     time.sleep(5)

@@ -1,20 +1,13 @@
 """The parallel-coordinates plot: which experiments, which axes, and where values lie."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import pytest
 
+from studies import parallel_coordinates as plot
 from synth2real.params import ParamsError
-
-_PATH = Path(__file__).parents[2] / "studies/parallel_coordinates.py"
-_SPEC = importlib.util.spec_from_file_location("parallel_coordinates", _PATH)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-plot = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(plot)
 
 
 def _revision(rate: float, loss: str, miou: object) -> dict[str, Any]:

@@ -1,29 +1,19 @@
 """The study that takes pix2pix apart: its table, and that each variant is one that the settings allow."""
 
 import csv
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from ruamel.yaml import YAML
 
+from studies.pix2pix import table
 from synth2real.frames import FrameError
 from synth2real.params import read_section
 from synth2real.synthesis.synthesize import SynthesizeSettings
 from synth2real.synthesis.train import SynthesisSettings
 
 ROOT = Path(__file__).parents[2]
-
-
-def table() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("table", ROOT / "studies/pix2pix/table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def write(folder: Path, miou: float, size: str = "64x128") -> None:
@@ -41,11 +31,11 @@ def test_the_table_has_real_photos_then_means_and_spreads_of_each_variant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    names = [variant["name"] for variant in YAML(typ="safe", pure=True).load(table().VALUES)["variants"]]
+    names = [variant["name"] for variant in YAML(typ="safe", pure=True).load(table.VALUES)["variants"]]
     for name in names:
         write(tmp_path / name / "seed-1", 20.0)
         write(tmp_path / name / "seed-2", 30.0)
-    table().main(tmp_path, tmp_path / "results.csv")
+    table.main(tmp_path, tmp_path / "results.csv")
     rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert [row["variant"] for row in rows] == ["real photos", *names]
     assert (rows[0]["fcn_miou"], rows[0]["fd_lite0"], rows[0]["fcn_miou_sd"]) == ("60.0", "10.0", "")
@@ -53,16 +43,16 @@ def test_the_table_has_real_photos_then_means_and_spreads_of_each_variant(
 
     write(tmp_path / names[-1] / "seed-2", 30.0, "32x32")
     with pytest.raises(FrameError, match="scores of one protocol"):
-        table().main(tmp_path, tmp_path / "other.csv")
+        table.main(tmp_path, tmp_path / "other.csv")
     for name in ("seed-1", "seed-2"):
         (tmp_path / names[-1] / name).rename(tmp_path / f"away-{name}")
     with pytest.raises(FrameError, match=f"{names[-1]}: no scores"):
-        table().main(tmp_path, tmp_path / "other.csv")
+        table.main(tmp_path, tmp_path / "other.csv")
 
 
 def test_every_variant_differs_from_the_base_by_values_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    values = YAML(typ="safe", pure=True).load(table().VALUES)
+    values = YAML(typ="safe", pure=True).load(table.VALUES)
     changes = [f"{values['base']} {variant['changes']}".split() for variant in values["variants"]]
     base = read_section("synthesis", SynthesisSettings, changes=values["base"].split())
     found = [read_section("synthesis", SynthesisSettings, changes=each) for each in changes]

@@ -1,11 +1,8 @@
 """The study of shape and texture: crops, balance, a classifier that learns, and the table."""
 
 import csv
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
@@ -16,23 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from ruamel.yaml import YAML
 
+from studies.shape_vs_texture import classify, crops, table
 from synth2real.frames import Frame, FrameError, read_image, write_frames, write_image, write_instances
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "studies/shape_vs_texture"
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"shape_vs_texture_{name}", STUDY / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # samples are pickled by name
-    spec.loader.exec_module(module)
-    return module
-
-
-crops, classify, table = load("crops"), load("classify"), load("table")
 
 
 def test_an_object_lies_in_the_middle_of_grey() -> None:
@@ -104,7 +89,7 @@ def test_a_classifier_learns_what_its_cue_shows(tmp_path: Path, monkeypatch: pyt
     assert read_image(Path("crops.png")).shape == (2 * 32, 16 * 32, 3)
     assert len(np.load(file)["real/train/classes"]) == 8
 
-    def accuracies(task: str, cue: str, trained_on: str) -> dict[str, Any]:
+    def accuracies(task: classify.Task, cue: classify.Cue, trained_on: classify.TrainedOn) -> dict[str, Any]:
         out = Path(f"scores/{task}_{cue}.json")
         classify.main(file, out.stem, task, cue, trained_on, out, Path("curves.csv"))
         return {name: found["accuracy"] for name, found in json.loads(out.read_text())["tested_on"].items()}

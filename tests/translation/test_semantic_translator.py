@@ -1,13 +1,11 @@
 """The stage that teaches the translator with a segmenter: it sees what the segmenter's own prediction sees."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
-import pytest
 import torch
 
+from stages import train_semantic_translator as stage
 from synth2real.segmentation.networks import NetworkSettings, Segmenter, TrainedSegmenter, save_segmenter
 from synth2real.translation.data import to_tensor
 
@@ -22,18 +20,7 @@ SETTINGS = NetworkSettings(
 )
 
 
-@pytest.fixture(scope="module")
-def stage() -> ModuleType:
-    path = Path(__file__).parents[2] / "stages/train_semantic_translator.py"
-    spec = importlib.util.spec_from_file_location("train_semantic_translator", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_translator_sees_the_segmenters_logits(stage: ModuleType, tmp_path: Path) -> None:
+def test_the_translator_sees_the_segmenters_logits(tmp_path: Path) -> None:
     torch.manual_seed(0)
     segmenter = Segmenter(SETTINGS).eval()
     save_segmenter(tmp_path / "segmenter.ckpt", TrainedSegmenter(segmenter, SETTINGS, (64, 96)))
@@ -42,12 +29,12 @@ def test_the_translator_sees_the_segmenters_logits(stage: ModuleType, tmp_path: 
     images = to_tensor(image)[None].requires_grad_()
     logits = taught.logits(images)
     torch.testing.assert_close(logits, segmenter(torch.from_numpy(image)[None]), rtol=1e-3, atol=1e-4)
-    logits[:, 3].sum().backward()
+    torch.autograd.backward(logits[:, 3].sum())
     assert images.grad is not None
     assert images.grad.abs().max() > 0
     assert taught.file == tmp_path / "segmenter.ckpt"
 
 
-def test_images_of_other_sizes_keep_them(stage: ModuleType, tmp_path: Path) -> None:
+def test_images_of_other_sizes_keep_them(tmp_path: Path) -> None:
     save_segmenter(tmp_path / "s.ckpt", TrainedSegmenter(Segmenter(SETTINGS), SETTINGS, (64, 96)))
     assert stage.load_source_segmenter(tmp_path / "s.ckpt").logits(torch.zeros(1, 3, 49, 70)).shape == (1, 19, 49, 70)
