@@ -17,6 +17,7 @@ def main(
     seed: int,
     start: Path | None = None,
     learning_rate: float | None = None,
+    changes: tuple[str, ...] = (),
 ) -> None:
     """Trains the network of params.yaml on the labelled frames of split train; each batch takes equally from every pair of sets.
 
@@ -28,8 +29,9 @@ def main(
         seed: Of first weights, order and augmentation of the samples.
         start: Model file to go on from, such as a student's teacher; without one, the encoder's own weights.
         learning_rate: Peak rate in place of segmentation.optimizer.learning_rate, for a model that goes on from another.
+        changes: Values in place of those of the section segmentation, such as schedule.epochs=20.
     """
-    settings = read_section("segmentation", SegmentationSettings)
+    settings = read_section("segmentation", SegmentationSettings, changes=changes)
     if learning_rate is not None:
         try:
             settings = replace(settings, optimizer=replace(settings.optimizer, learning_rate=learning_rate))
