@@ -113,3 +113,10 @@ def test_the_page_of_dvc_has_its_placeholders() -> None:
     assert all(f"{{{name}}}" in page for name in ("refresh_tag", "scripts", "plot_divs"))
     config = (ROOT / ".dvc" / "config").read_text()
     assert re.search(r"\[plots\]\n\s+html_template = plots/page\.html\n", config)
+
+
+def test_the_reliability_diagram_has_its_whole_diagonal() -> None:
+    spec = json.loads((TEMPLATES / "reliability.json").read_text())["spec"]
+    diagonal, *_ = (layer for layer in spec["layer"] if "data" in layer)
+    assert [tuple(point.values()) for point in diagonal["data"]["values"]] == [(0, 0), (100, 100)]
+    assert [spec["encoding"][axis]["scale"]["domain"] for axis in ("x", "y")] == [[0, 100], [0, 100]]
