@@ -62,6 +62,16 @@ class _Wall(NamedTuple):
     width: float
 
 
+class _Grid(NamedTuple):
+    """Where the windows of a wall are: columns, rows, the height at which the lowest row begins and that of a row, metres."""
+
+    wall: _Wall
+    bays: int
+    storeys: int
+    base: float
+    storey: float
+
+
 class _Faces(NamedTuple):
     """Quadrilaterals of one material: (k, 4, 3) corners and colours."""
 
@@ -108,9 +118,9 @@ def house(rng: np.random.Generator, lit: float = 0.0) -> SceneObject:
     bays = max(2, round(width / 2.6))
     door = int(rng.integers(bays))
     for wall, skip in ((front, door), (back, -1)):
-        faces += _windows(rng, wall, bays, storeys, base, 2.8, (1.15, 1.35), 0.85, frame, skip, lit=lit)
+        faces += _windows(rng, _Grid(wall, bays, storeys, base, 2.8), (1.15, 1.35), 0.85, frame, skip, lit=lit)
     for wall in (left, right):
-        faces += _windows(rng, wall, max(1, round(depth / 4)), storeys, base, 2.8, (1.0, 1.25), 0.9, frame, lit=lit)
+        faces += _windows(rng, _Grid(wall, max(1, round(depth / 4)), storeys, base, 2.8), (1.0, 1.25), 0.9, frame, lit=lit)
     faces += _door(rng, front, (door + 0.5) * front.width / bays)
     ridge = height + pitch * (depth if lengthwise else width) / 2
     stack = xyz(rng.uniform(-0.3, 0.3) * width, rng.uniform(-0.15, 0.15) * depth, 0.5 * (height + ridge) + 0.5)
@@ -148,7 +158,7 @@ def office(rng: np.random.Generator, lit: float = 0.0) -> SceneObject:
         bays = max(1, min(round(wall.width / (1.8 if curtain else 3.0)), 64 // storeys))
         pitch = wall.width / bays
         size = (pitch - (0.12 if curtain else 0.45), storey - 0.25 if curtain else storey * 0.55)
-        left, low, pane = _openings(wall, bays, storeys, 0.1, storey, size, 0.12 if curtain else 0.85, -1)
+        left, low, pane = _openings(_Grid(wall, bays, storeys, 0.1, storey), size, 0.12 if curtain else 0.85, -1)
         panes = _rectangles(wall, left, low, pane, size[1], 0.05)
         faces += _glazing(rng, panes, GLASS * tint * rng.uniform(0.75, 1.3, (len(left), 1, 1)), lit)
     front = _walls(width, depth)[0]
@@ -251,12 +261,12 @@ def _town_house(
         faces += _flat_roof(rng, width, depth, height, tone)
     frame = FRAMES[rng.integers(4)]
     front, back, left, right = _walls(width, depth)
-    faces += _windows(rng, front, bays, storeys, base, storey, window, 0.72, frame, door, lit=lit)
-    faces += _windows(rng, back, max(2, bays // 2), storeys, base, storey, window, 0.72, frame, cheap=True, lit=lit)
-    for wall in (left, right):
-        faces += _windows(rng, wall, 1, storeys, base, storey, window, 0.72, frame, cheap=True, lit=lit)
+    street = _Grid(front, bays, storeys, base, storey)
+    faces += _windows(rng, street, window, 0.72, frame, door, lit=lit)
+    for wall, columns in ((back, max(2, bays // 2)), (left, 1), (right, 1)):
+        faces += _windows(rng, street._replace(wall=wall, bays=columns), window, 0.72, frame, cheap=True, lit=lit)
     if rng.random() < 0.25 and storeys > 1:
-        faces += _bay_windows(rng, front, bays, storeys, base, storey, tone, texture, lit)
+        faces += _bay_windows(rng, street, tone, texture, lit)
     if rng.random() < 0.35:
         faces += [_course(width, depth, base + storey * level - 0.1, 0.16, tone * 0.8, 0.06) for level in range(1, storeys)]
     if rng.random() < 0.25:  # pilasters
@@ -380,9 +390,10 @@ def _course(width: float, depth: float, z: float, tall: float, tone: NDArray[np.
 
 
 def _openings(
-    wall: _Wall, bays: int, storeys: int, base: float, storey: float, size: tuple[float, float], sill: float, skip: int
+    grid: _Grid, size: tuple[float, float], sill: float, skip: int
 ) -> tuple[NDArray[np.floating], NDArray[np.floating], float]:
     """Left and lower edges of the windows of a wall, and their width; the ground-floor bay ``skip`` is left out."""
+    wall, bays, storeys, base, storey = grid
     pitch = wall.width / bays
     width = min(size[0], 0.97 * pitch)
     index = np.arange(bays * storeys)
@@ -392,11 +403,7 @@ def _openings(
 
 def _windows(
     rng: np.random.Generator,
-    wall: _Wall,
-    bays: int,
-    storeys: int,
-    base: float,
-    storey: float,
+    grid: _Grid,
     size: tuple[float, float],
     sill: float,
     frame: NDArray[np.float64],
@@ -405,7 +412,8 @@ def _windows(
     lit: float = 0.0,
 ) -> list[_Faces]:
     """Framed windows for each bay and storey: two casements and a sill, or a single pane where ``cheap``."""
-    left, low, width = _openings(wall, bays, storeys, base, storey, size, sill, skip)
+    wall = grid.wall
+    left, low, width = _openings(grid, size, sill, skip)
     height, count = size[1], len(left)
     curtained = rng.uniform(0, 1, (count, 1, 1)) < 0.22
     shades = np.where(
@@ -523,18 +531,9 @@ def _chimneys(rng: np.random.Generator, width: float, ridge: float) -> list[_Fac
     return faces
 
 
-def _bay_windows(
-    rng: np.random.Generator,
-    wall: _Wall,
-    bays: int,
-    storeys: int,
-    base: float,
-    storey: float,
-    tone: NDArray[np.float64],
-    texture: str,
-    lit: float,
-) -> list[_Faces]:
+def _bay_windows(rng: np.random.Generator, grid: _Grid, tone: NDArray[np.float64], texture: str, lit: float) -> list[_Faces]:
     """One or two columns of windows that step out of the front, over the ground floor."""
+    wall, bays, storeys, base, storey = grid
     pitch, out = wall.width / bays, 0.6
     faces = []
     for bay in rng.choice(bays, min(bays, int(rng.integers(1, 3))), replace=False):

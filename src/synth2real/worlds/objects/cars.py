@@ -217,38 +217,17 @@ def _greenhouse(
     low, high = 0.93 * half, shape.narrow * half
     b, c = _posts(cowl, roof_front, roof_rear, rear)
     slope = min(0.22, 0.5 * (roof_rear - rear) + 0.05)
-    base = np.array(
-        (
-            (0.0, cowl + 0.13),
-            (0.6 * low, cowl + 0.08),
-            (0.93 * low, cowl - 0.10),
-            (low, cowl - 0.24),
-            (low, b + 0.045),
-            (low, b - 0.045),
-            (low, c + 0.05 - 0.3 * slope),
-            (low, c - 0.05 - 0.3 * slope),
-            (0.985 * low, rear + 0.14),
-            (0.93 * low, rear + 0.03),
-            (0.6 * low, rear - 0.01),
-            (0.0, rear - 0.02),
-        )
-    )
-    top = np.array(
-        (
-            (0.0, roof_front + 0.05),
-            (0.6 * high, roof_front + 0.03),
-            (0.92 * high, roof_front - 0.04),
-            (high, roof_front - 0.13),
-            (high, b + 0.045),
-            (high, b - 0.045),
-            (high, c + 0.05),
-            (high, c - 0.05),
-            (0.99 * high, roof_rear + 0.10),
-            (0.93 * high, roof_rear + 0.02),
-            (0.6 * high, roof_rear),
-            (0.0, roof_rear),
-        )
-    )
+    sides = (b + 0.045, b - 0.045)
+    base = np.empty((12, 2))
+    base[:, 0] = low * np.array((0.0, 0.6, 0.93, 1.0, 1.0, 1.0, 1.0, 1.0, 0.985, 0.93, 0.6, 0.0))
+    base[:4, 1] = cowl + np.array((0.13, 0.08, -0.10, -0.24))
+    base[4:8, 1] = *sides, c + 0.05 - 0.3 * slope, c - 0.05 - 0.3 * slope
+    base[8:, 1] = rear + np.array((0.14, 0.03, -0.01, -0.02))
+    top = np.empty_like(base)
+    top[:, 0] = high * np.array((0.0, 0.6, 0.92, 1.0, 1.0, 1.0, 1.0, 1.0, 0.99, 0.93, 0.6, 0.0))
+    top[:4, 1] = roof_front + np.array((0.05, 0.03, -0.04, -0.13))
+    top[4:8, 1] = *sides, c + 0.05, c - 0.05
+    top[8:, 1] = roof_rear + np.array((0.10, 0.02, 0.0, 0.0))
     edge = height - 0.075
     foot = np.interp(base[:, 1], (rear, rear + 0.3, cowl), (tail - 0.03, belt - 0.02, belt - 0.03))
     rings = []

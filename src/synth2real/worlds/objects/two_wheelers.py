@@ -29,6 +29,7 @@ from synth2real.worlds.meshes import (
 )
 from synth2real.worlds.objects.models import code, painted
 from synth2real.worlds.objects.people import Build, Joints, Wear, figure, random_build, random_wear, reach
+from synth2real.worlds.objects.vehicle_parts import chosen_kind
 
 BicycleKind = Literal["city", "tour", "race", "mountain", "folding", "cargo", "child"]
 MotorcycleKind = Literal["motorcycle", "sport", "touring", "cruiser", "scooter", "moped"]
@@ -113,11 +114,8 @@ def bicycle(rng: np.random.Generator, ridden: bool | None = None, *, kind: Bicyc
     Raises:
         ValueError: if the kind is unknown.
     """
-    chosen = kind or BICYCLE_KINDS[int(rng.choice(len(BICYCLE_KINDS), p=_BICYCLE_SHARES))]
-    if chosen not in _BICYCLES:
-        raise ValueError(f"expected a bicycle kind among {BICYCLE_KINDS}, got {chosen!r}")
-    rides = bool(rng.random() < 0.5) if ridden is None else ridden
-    return _coloured(rng, _bicycle(chosen, rides, int(rng.integers(_MODELS))), FRAME_SHARES)
+    chosen = chosen_kind(rng, "bicycle", kind, BICYCLE_KINDS, _BICYCLE_SHARES)
+    return _coloured(rng, _bicycle(chosen, *_drawn_model(rng, ridden)), FRAME_SHARES)
 
 
 def motorcycle(rng: np.random.Generator, ridden: bool | None = None, kind: MotorcycleKind | None = None) -> SceneObject:
@@ -131,11 +129,8 @@ def motorcycle(rng: np.random.Generator, ridden: bool | None = None, kind: Motor
     Raises:
         ValueError: if the kind is unknown.
     """
-    chosen = kind or MOTORCYCLE_KINDS[int(rng.choice(len(MOTORCYCLE_KINDS), p=_MOTORCYCLE_SHARES))]
-    if chosen not in _MOTORCYCLES:
-        raise ValueError(f"expected a motorcycle kind among {MOTORCYCLE_KINDS}, got {chosen!r}")
-    rides = bool(rng.random() < 0.5) if ridden is None else ridden
-    return _coloured(rng, _motorcycle(chosen, rides, int(rng.integers(_MODELS))), (0.25, 0.15, 0.2, 0.15, 0.05, 0.12, 0.08))
+    chosen = chosen_kind(rng, "motorcycle", kind, MOTORCYCLE_KINDS, _MOTORCYCLE_SHARES)
+    return _coloured(rng, _motorcycle(chosen, *_drawn_model(rng, ridden)), (0.25, 0.15, 0.2, 0.15, 0.05, 0.12, 0.08))
 
 
 def parked_row(rng: np.random.Generator, count: int, motorised: bool = False) -> SceneObject:
@@ -160,6 +155,12 @@ def parked_row(rng: np.random.Generator, count: int, motorised: bool = False) ->
         x, y = (number - (count - 1) / 2) * step + rng.normal(0, 0.03), rng.normal(0, 0.07)
         parts += [part._replace(instance=number + 1) for part in machine.at(float(x), float(y), float(yaw))]
     return scene_object(parts)
+
+
+def _drawn_model(rng: np.random.Generator, ridden: bool | None) -> tuple[bool, int]:
+    """Whether a two-wheeler is ridden, one in two where it is not said, and the number of its model."""
+    rides = bool(rng.random() < 0.5) if ridden is None else ridden
+    return rides, int(rng.integers(_MODELS))
 
 
 def _coloured(rng: np.random.Generator, model: SceneObject, shares: Sequence[float]) -> SceneObject:
