@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from ruamel.yaml import YAML
 
 from synth2real.evaluation.comparison import compare_ladder
 from synth2real.evaluation.counts import write_pixel_counts
@@ -29,6 +30,7 @@ from synth2real.report.page import ReportFiles, ReportSettings, ReportSources, w
 from synth2real.report.pictures import choose, colour_map, curves, photo, sheet
 from synth2real.report.provenance import StageTime, read_provenance
 from synth2real.report.tables import ReportError, best_per_class, ladder_position, read_comparable, read_table, summary_csv
+from synth2real.report.template import NOTES
 
 _SIZE = (24, 40)
 _MODELS = ("source_only", "adapted", "round-2", "round-10", "oracle")
@@ -173,7 +175,7 @@ def test_scores_of_one_thing_or_of_several_are_shown(sources: ReportSources, tmp
 
     def section() -> list[str]:
         """The detector's part of the page, row by row of its tables."""
-        text = _write(sources, tmp_path)[1].partition('<h2 id="detector">')[2].partition("<h2")[0]
+        text = _write(sources, tmp_path)[1].partition(f"<p>{NOTES['Detector']}</p>")[2].partition("<h2")[0]
         assert text.count("<img") == len(list((tmp_path / "detections").iterdir()))
         return [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in re.split("<tr>|</table>", text)]
 
@@ -183,11 +185,9 @@ def test_scores_of_one_thing_or_of_several_are_shown(sources: ReportSources, tmp
         (tmp_path / "detector").mkdir(exist_ok=True)
         (tmp_path / "detector" / f"{name}.json").write_text(json.dumps(scores))
         if name == "instances":
-            assert section() == [
-                "Detector instances frames 4 ap 1.5 classes a, b, c, d per class car 1.5 bus 2.5 train 0.0 instances"
-            ]
+            assert section() == ["instances frames 4 ap 1.5 classes a, b, c, d per class car 1.5 bus 2.5 train 0.0 instances"]
     assert section() == [
-        "Detector", "instances target", "frames 4 4", "ap 1.5 3.5",
+        "", "instances target", "frames 4 4", "ap 1.5 3.5",
         "classes instances a, b, c, d target a, b, c, d per class",
         "instances target", "car 1.5 3.5", "bus 2.5 –", "train 0.0 0.0", "instances target",
     ]  # fmt: skip
@@ -398,19 +398,62 @@ def test_scores_of_several_seeds_are_means_with_their_spread(tmp_path: Path) -> 
     assert "2 trainings, with the seeds 1, 3" in page
 
 
+def _ladder(page: str) -> list[str]:
+    """The words in the picture of the ladder."""
+    (uri,) = re.findall(r'<img class="plot ladder" src="([^"]*)"', page)
+    return re.findall(r"<text[^>]*>([^<]*)</text>", base64.b64decode(uri.split(",", 1)[1]).decode())
+
+
 def test_the_gap_to_the_oracle_is_shown_where_there_is_one(sources: ReportSources, tmp_path: Path) -> None:
     table = read_table(sources.evaluations, sources.comparison)
     closed = {row.model: row.gap_closed for row in table.rows if not row.is_fused}
     assert closed["source_only"] == 0
     assert closed["oracle"] == 100
     assert 0 < (closed["adapted"] or 0) < (closed["round-10"] or 0) < 100
-    assert f"{closed['adapted']:.0f}%" in _write(sources, tmp_path)[1]
+    miou = {row.model: row.miou for row in table.rows if not row.is_fused}
+    shares = [f"{row.gap_closed:.0f} %" for row in table.rows[1:] if row.is_fused or row.model not in ("source_only", "oracle")]
+    page = _write(sources, tmp_path)[1]
+    assert f"The gap between them is {miou['oracle'] - miou['source_only']:.2f} points" in page
+    assert f"<td>{closed['adapted']:.0f} %</td>" in page
+    drawn = _ladder(page)
+    assert {"share of the gap closed (%)", "source only", "round 2", "alone", "fused"} < set(drawn)
+    assert [text for text in drawn if text.endswith(" %")] == shares
+
+
+def test_no_share_of_a_gap_is_given_where_the_oracle_is_not_above(sources: ReportSources, tmp_path: Path) -> None:
     content = json.loads(sources.comparison.read_text())
+    first = content["model"]["source_only"]["unfused"]["miou"]
     for kinds in content["model"].values():
         for item in kinds.values():
             item["gap_closed"] = None
+    content["model"]["oracle"]["unfused"]["miou"] = first - 1
     sources.comparison.write_text(json.dumps(content))
-    assert "gap closed" not in _write(sources, tmp_path)[1]
+    page = _write(sources, tmp_path)[1]
+    assert "closed" not in page
+    assert f"There is no gap to close: the oracle, which learnt from the target's labels, has {first - 1:.2f} %" in page
+    assert not [text for text in _ladder(page) if "share" in text or text.endswith(" %")]
+    del content["model"]["oracle"]
+    sources.comparison.write_text(json.dumps(content))
+    page = _write(sources, tmp_path)[1]
+    assert "dotted: the first model." in page
+    assert "no gap" not in page
+
+
+def test_instances_are_one_table_with_their_units(sources: ReportSources, tmp_path: Path) -> None:
+    heights = {"p10": 1.0, "p50": 7.0, "p90": 31.0}
+    instances = {name: {"count": 3, "height": heights, "small": 0.5} for name in ("person", "rider", "car", "truck", "bus")}
+    sources.statistics["Data"].write_text(json.dumps({"source": {"frames": 3}, "target": {"frames": 4, "instances": instances}}))
+    section = _write(sources, tmp_path)[1].partition('<h2 id="data">')[2].partition("<h2")[0]
+    headings = "".join(f"<th>{name}</th>" for name in ("count", "height p10", "height p50", "height p90", "small"))
+    assert f"<th></th>{headings}</tr>" in section
+    assert "<tr><th>rider</th><td>3</td><td>1.0</td><td>7.0</td><td>31.0</td><td>0.5</td></tr>" in section
+    assert NOTES["Data"].partition("'")[0] in section
+
+
+def test_every_further_section_has_its_units() -> None:
+    command = YAML(typ="safe").load(Path(__file__).parents[2] / "dvc.yaml")["stages"]["report"]["cmd"]
+    titles = command.partition("--statistics ")[2].partition(" --")[0].split()[::2]
+    assert sorted(titles) == sorted(NOTES)
 
 
 def test_evaluations_that_were_not_compared_are_refused(sources: ReportSources) -> None:

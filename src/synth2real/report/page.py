@@ -27,8 +27,9 @@ from synth2real.report.tables import (
     read_table,
     runs,
     summary_csv,
+    words,
 )
-from synth2real.report.template import PAGE
+from synth2real.report.template import NOTES, PAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +147,15 @@ def _page(table: Table, **parts: Any) -> str:
     models = [row for row in table.rows if row.model != MAJORITY]
     reference = [row.miou for row in models if row.model == "source_only" and not row.is_fused]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(tabulated=_tabulated, words=_words, duration=_duration)
+    environment.globals.update(tabulated=_tabulated, words=words, duration=_duration)
     return environment.from_string(PAGE).render(
         table=table,
         models=models,
         majority=MAJORITY,
         has_seeds=len(table.seeds) > 1,
-        has_oracle=any(row.gap_closed is not None for row in models),
+        oracle=next((row for row in models[1:] if row.model == "oracle" and not row.is_fused), None),
+        has_gap=any(row.gap_closed is not None for row in models),
+        notes=NOTES,
         reference=reference[0] if reference else None,
         best_miou=max((row.miou for row in models if row.model != "oracle"), default=None),
         ladder=pictures.ladder(models),
@@ -240,7 +243,7 @@ def _grids(folder: Path) -> dict[str, str]:
 
 
 def _caption(row: Row) -> str:
-    return _words(row.model) + (", fused" if row.is_fused else "")
+    return words(row.model) + (", fused" if row.is_fused else "")
 
 
 def _duration(seconds: float) -> str:
@@ -249,16 +252,12 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{seconds:.1f} s"
 
 
-def _words(name: object) -> str:
-    return str(name).replace("_", " ").replace("round-", "round ").replace("/seed-", ", seed ")
-
-
 def _tabulated(node: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """What of a mapping makes one table, by row and column, the longer side down; and the rest.
 
     A table is made of all that it holds if these are mappings of scalars, else of as many as have the same keys, if any two have.
     """
-    mappings = {name: value for name, value in node.items() if isinstance(value, Mapping) and value}
+    mappings = {name: _flat(value) for name, value in node.items() if isinstance(value, Mapping) and value}
     inner = {name: value for name, value in mappings.items() if all(map(_is_scalar, value.values()))}
     if len(inner) < len(node):
         alike = Counter(frozenset(value) for value in inner.values()).most_common(1)
@@ -268,6 +267,19 @@ def _tabulated(node: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict
     if len(columns) > len(inner):
         return {key: {name: value.get(key) for name, value in inner.items()} for key in columns}, rest
     return {name: {key: value.get(key) for key in columns} for name, value in inner.items()}, rest
+
+
+def _flat(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping; among scalars, its mappings of up to three are taken apart: ``height: {p10: 3}`` becomes ``height p10: 3``."""
+    if not any(map(_is_scalar, node.values())):
+        return dict(node)
+    flat: dict[str, Any] = {}
+    for name, value in node.items():
+        if isinstance(value, Mapping) and 0 < len(value) <= 3 and all(map(_is_scalar, value.values())):
+            flat |= {f"{name} {key}": inner for key, inner in value.items()}
+        else:
+            flat[name] = value
+    return flat
 
 
 def _is_scalar(value: object) -> bool:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from synth2real.frames import Frame, resize_image
 from synth2real.label_space import IGNORE_INDEX, LabelSpace
-from synth2real.report.tables import ReportError, Row
+from synth2real.report.tables import ReportError, Row, words
 
 PANEL: Final = (2.9, 2.0)
 """Width and height of a curve, in inches."""
@@ -127,38 +127,54 @@ def _shrunk(pixels: np.ndarray, height: int, interpolation: int) -> np.ndarray:
 
 
 def ladder(rows: Sequence[Row]) -> str:
-    """Each model's mIoU as SVG: the mean, its interval over frames, every seed, and the way from the first model to the oracle.
+    """Each model's mIoU as SVG: its mean, standard deviation and value of each seed, and its interval over frames.
+
+    Where the oracle is above the first model, a second scale and a figure at each model are the share of this gap that is closed.
 
     Args:
         rows: The models' rows, without the baseline; unfused and fused.
     """
     models = list(dict.fromkeys(row.model for row in rows))
     with mpl.rc_context(_style("ladder")):
-        figure = Figure(figsize=(8.2, 0.7 + 0.42 * len(models)), layout="constrained")
+        figure = Figure(figsize=(8.2, 1.2 + 0.42 * len(models)), layout="constrained")
         axes = figure.add_subplot()
         bounds = {row.model: row.miou for row in rows if row.model in (models[0], "oracle") and not row.is_fused}
         for value in bounds.values():
             axes.axvline(value, color="#8a94a0", linewidth=1, linestyle=":")
+        if any(row.gap_closed is not None for row in rows):
+            _add_gap_axis(axes, bounds[models[0]], bounds["oracle"])
         for row in rows:
             height = models.index(row.model) + (0.16 if row.is_fused else -0.16)
             colour = "#1f5f99" if row.is_fused else "#7f8fa0"
             if row.miou_interval:
                 axes.plot(row.miou_interval, (height, height), color=colour, linewidth=1.2)
+            if row.miou_sd is not None:
+                spread = (row.miou - row.miou_sd, row.miou + row.miou_sd)
+                axes.plot(spread, (height, height), color=colour, linewidth=5, alpha=0.35, solid_capstyle="butt")
             axes.plot(row.miou_seeds, [height] * len(row.miou_seeds), "|", color=colour, markersize=6)
             label = None if row.model != models[0] else "fused" if row.is_fused else "alone"
             axes.plot(row.miou, height, "o", color=colour, markersize=5, label=label)
-            if row.gap_closed is not None and row.model not in bounds:
-                right = row.miou_interval[1] if row.miou_interval else row.miou
+            if row.gap_closed is not None and (row.is_fused or row.model not in bounds):
+                right = max(row.miou + (row.miou_sd or 0), *row.miou_seeds, *(row.miou_interval or ()))
                 axes.annotate(
-                    f"{row.gap_closed:.0f}%", (right, height), (5, 0), textcoords="offset points", va="center", fontsize=7
+                    f"{row.gap_closed:.0f} %", (right, height), (5, 0), textcoords="offset points", va="center", fontsize=7
                 )
-        axes.set_yticks(range(len(models)), [model.replace("_", " ") for model in models])
+        axes.set_yticks(range(len(models)), [words(model) for model in models])
         axes.set_ylim(len(models) - 0.5, -0.5)
         axes.set_xlabel("mIoU (%)")
         axes.grid(color="#e3e6ea", linewidth=0.6, axis="x")
         axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.legend(frameon=False, loc="best")
+        figure.legend(frameon=False, loc="outside lower left", ncols=2)
         return _svg(figure)
+
+
+def _add_gap_axis(axes: Axes, low: float, high: float) -> None:
+    """A second scale of mIoU: 0 % at the first model's, 100 % at the oracle's."""
+    way = high - low
+    of_way = (lambda miou: (np.asarray(miou) - low) / way * 100, lambda share: low + np.asarray(share) / 100 * way)
+    share = axes.secondary_xaxis("top", functions=of_way)
+    share.set_xlabel("share of the gap closed (%)")
+    share.spines["top"].set_visible(False)
 
 
 def curves(path: Path) -> dict[str, str]:
@@ -198,7 +214,7 @@ def draw_curve(
         style: Matplotlib's, of the line.
     """
     axes.plot(steps, values, linewidth=1.4, marker="." if len(steps) < 20 else "", **style)
-    axes.set_title(name.replace("_", " "), fontsize=9)
+    axes.set_title(words(name), fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.grid(color="#e3e6ea", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)

@@ -34,7 +34,7 @@ class Row(NamedTuple):
     classes_present: int | None
     """How many classes the mean is over."""
     gap_closed: float | None
-    """Share of the way from the ladder's first model to the oracle; None without an oracle."""
+    """Share of the way from the ladder's first model to the oracle; None without an oracle that is above the first model."""
     pixel_accuracy: float | None
     iou: Mapping[str, float | None]
     """By class name; empty for the baseline."""
@@ -124,6 +124,11 @@ def ladder_position(run: str) -> tuple[int, int, str, int]:
         return (4, int(match[1]), model, number)
     places = {"source_only": 0, "target_bn": 1, "colour_statistics": 1, "fda": 1, "adapted": 2, "online": 3, "oracle": 6}
     return (places.get(model, 5), 0, model, number)
+
+
+def words(name: object) -> str:
+    """A name of a model, a run or a quantity as one reads it: ``round-1/seed-2`` is round 1, seed 2."""
+    return str(name).replace("_", " ").replace("round-", "round ").replace("/seed-", ", seed ")
 
 
 def read_table(evaluations: Path, comparison: Path) -> Table:

@@ -2,6 +2,18 @@
 
 from typing import Final
 
+NOTES: Final = {
+    "Data": "Pixel share, frame share, small (below 32 x 32 pixels), truncated (at the frame's border) and instance agreement: "
+    "from 0 to 1. Median area in pixels. Height: 10th, 50th and 90th percentile of the boxes' heights in pixels.",
+    "Translation": "Distances to the target's images: fd (fid) and kd (kid) of features, without unit, and colour in 8-bit "
+    "steps; lower is closer, low and high bound their intervals. Precision and recall: from 0 to 1. Diversity: half the mean "
+    "squared distance of two images' features. Content, what a segmenter still finds: in %.",
+    "Detector": "Average precision (ap), precision, recall, calibration error (ece) and mean score in %. The scores from which "
+    "precision and recall count, and from which half of the detections are right: from 0 to 1.",
+    "Pseudo-labels": "In %; thresholds: confidences from 0 to 1.",
+}
+"""Meaning and unit of what a further section shows, by its title."""
+
 PAGE: Final = """\
 {% macro number(value, digits=2) %}{{ "–" if value is none else ("%.*f" % (digits, value)) }}{% endmacro %}
 {% macro interval(bounds) %}{{ "–" if bounds is none else "%.1f to %.1f" % bounds }}{% endmacro %}
@@ -47,7 +59,11 @@ h2 { font-size: 1.25rem; margin: 2.6rem 0 0.6rem; padding-top: 0.9rem; border-to
 h4 { font-size: 0.85rem; margin: 0.8rem 0 0.3rem; color: var(--quiet); font-weight: 500; overflow-wrap: anywhere; }
 h3 { font-size: 0.95rem; margin: 1.4rem 0 0.4rem; color: var(--quiet); font-weight: 600; overflow-wrap: anywhere; }
 p { margin: 0.3rem 0 0.8rem; max-width: 52rem; color: var(--quiet); }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; background: linear-gradient(90deg, #fff 50%, #fff0) 0 0 / 2.5rem 100% no-repeat local,
+          linear-gradient(270deg, #fff 50%, #fff0) 100% 0 / 2.5rem 100% no-repeat local,
+          linear-gradient(90deg, #0003, #0000) 0 0 / 0.8rem 100% no-repeat,
+          linear-gradient(270deg, #0003, #0000) 100% 0 / 0.8rem 100% no-repeat; } /* a shadow where there is more */
+.scroll > img { mix-blend-mode: multiply; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.92rem; }
 th, td { padding: 0.28rem 0.7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
@@ -128,9 +144,9 @@ Intersection over union and pixel accuracy in %. No model but the oracle, where 
 
 <h2 id="summary">Summary</h2>
 <div class="scroll"><table class="wide">
-<thead><tr><th>Model</th><th class="left">Fusion</th><th>mIoU</th>{% if has_seeds %}<th>sd</th>{% endif %}
+<thead><tr><th>Model</th><th class="left">Fusion</th><th>mIoU (%)</th>{% if has_seeds %}<th>sd</th>{% endif %}
 <th>interval</th><th>classes</th><th class="bars"></th>
-<th>over source only</th>{% if has_oracle %}<th>gap closed</th>{% endif %}<th>Pixel accuracy</th></tr></thead>
+<th>over source only (points)</th>{% if has_gap %}<th>gap closed</th>{% endif %}<th>pixel accuracy (%)</th></tr></thead>
 <tbody>
 {% for row in table.rows %}
 <tr{% if row.model == majority %} class="quiet"{% endif %}>
@@ -142,26 +158,33 @@ Intersection over union and pixel accuracy in %. No model but the oracle, where 
 <td>{{ "–" if row.classes_present is none else row.classes_present }}</td>
 <td class="bars"><span class="bar" style="width: {{ row.miou }}%{{ "; opacity: 0.45" if not row.is_fused }}"></span></td>
 <td>{% if reference is not none and row.model != majority %}{{ "%+.2f" % (row.miou - reference) }}{% else %}–{% endif %}</td>
-{% if has_oracle %}<td>{{ "–" if row.gap_closed is none else "%.0f%%" % row.gap_closed }}</td>{% endif %}
+{% if has_gap %}<td>{{ "–" if row.gap_closed is none else "%.0f %%" % row.gap_closed }}</td>{% endif %}
 <td>{{ number(row.pixel_accuracy) }}</td>
 </tr>
 {% endfor %}
 </tbody></table></div>
 <p>The first row is the baseline that needs no model: the constant prediction that scores best. <i>Fused</i>: detected objects are
-pasted over the model's prediction. <i>Interval</i>: of resampled frames. <i>Classes</i>: those that are annotated or predicted;
-the mean is over them.
+pasted over the model's prediction. <i>Interval</i>: of resampled frames (settings: evaluation.bootstrap). <i>Classes</i>: those
+that are annotated or predicted; the mean is over them.
 {% if has_seeds %}Every score is the mean of {{ table.seeds | length }} trainings, with the seeds {{ table.seeds | join(", ") }};
 <i>sd</i> is their standard deviation.{% endif %}
-{% if has_oracle %}<i>Gap closed</i>: share of the way from the first model to the oracle, which learnt from the target's
+{% if has_gap %}<i>Gap closed</i>: share of the way from the first model to the oracle, which learnt from the target's
 labels.{% endif %}</p>
 <div class="scroll"><img class="plot ladder" src="{{ ladder }}" alt="mIoU of each model"></div>
-<p>Dots: means; lines: intervals over frames; strokes: single trainings; dotted: the first model
-{{- " and the oracle, with the share of the gap closed" if has_oracle }}.</p>
+<p>Dots: means; lines: intervals over frames;{{ " bands: standard deviations over the seeds;" if has_seeds }}
+strokes: single trainings; dotted: the first model{{ " and the oracle" if oracle }}.
+{% if oracle and has_gap %}
+The gap between them is {{ number(oracle.miou - models[0].miou) }} points; the upper scale, and the figure at each model, are the
+share of it that is closed.
+{% elif oracle %}
+There is no gap to close: the oracle, which learnt from the target's labels, has {{ number(oracle.miou) }} %, and
+{{ words(models[0].model) }} {{ number(models[0].miou) }} %. So no share of it is given.
+{% endif %}</p>
 
 {% if table.gains %}
 <h2 id="gains">Gains</h2>
 <div class="scroll"><table>
-<thead><tr><th>Step</th><th class="left">over</th><th class="left">Fusion</th><th>mIoU</th>
+<thead><tr><th>Step</th><th class="left">over</th><th class="left">Fusion</th><th>mIoU (points)</th>
 {% if has_seeds %}<th>sd</th>{% endif %}<th>interval</th><th>classes gained</th><th>classes lost</th></tr></thead>
 <tbody>
 {% for gain in table.gains %}
@@ -178,7 +201,7 @@ not hold what another seed of the training would change, and frames of one stree
 
 <h2 id="classes">Classes</h2>
 <div class="scroll"><table>
-<thead><tr><th>IoU</th>{% for row in models %}
+<thead><tr><th>IoU (%)</th>{% for row in models %}
 <th>{{ words(row.model) }}{% if row.is_fused %}<br>fused{% endif %}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for name, colour in classes %}
@@ -193,7 +216,7 @@ not hold what another seed of the training would change, and frames of one stree
 
 <h2 id="confusion">Confusion</h2>
 <p>Each row: what became of the pixels annotated with a class, in %, over all frames
-{{- " and seeds" if has_seeds }}; the diagonal is right. Numbers from 10 on; shares below {{ smallest_share }} are left out.
+{{- " and seeds" if has_seeds }}; the diagonal is right. Numbers from 10 on; shares below {{ smallest_share }} % are left out.
 <i>Outside</i>: predicted as no class of these.</p>
 <div class="matrices">
 {% for caption, rows in confusions %}
@@ -243,6 +266,7 @@ annotation from the right; click a picture to enlarge it, and move across it to 
 </section>
 
 <h2 id="training">Training</h2>
+<p>Over the training's steps. Losses and logits have no unit; pixel accuracy is a share from 0 to 1.</p>
 {% for name, panels in curves %}
 <h3>{{ words(name) }}</h3>
 <div class="panels">{% for column, uri in panels.items() %}<img src="{{ uri }}" alt="{{ column }} over steps">{% endfor %}</div>
@@ -250,6 +274,7 @@ annotation from the right; click a picture to enlarge it, and move across it to 
 
 {% for title, content, grids in statistics %}
 <h2 id="{{ title | lower }}">{{ title }}</h2>
+{% if title in notes %}<p>{{ notes[title] }}</p>{% endif %}
 {{ tree(content) }}
 {% for name, uri in grids.items() %}<h3>{{ words(name) }}</h3><img class="plot" src="{{ uri }}" alt="{{ title }}">{% endfor %}
 {% endfor %}
