@@ -267,4 +267,4 @@ def main(write: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    tyro.cli(main, prog="python -m synth2real.pipeline")

@@ -281,7 +281,7 @@ def main(
     Args:
         input: A PNG or JPEG, a folder of them at any depth, a frame set, or a video that FFmpeg reads.
         out: Folder for the results.
-        segmenter: Model file, such as data/models/segmenter/adapted.ckpt; leave it out to translate only.
+        segmenter: Model file, such as data/models/segmenter/adapted/seed-1.ckpt; leave it out to translate only.
         detector: Model file, such as data/models/detector.ckpt; its instances are pasted over the segmenter's prediction.
         translator: Model file, such as data/models/translator.ckpt; pictures get the target's look before they are segmented.
             For game recordings, not for real pictures.

@@ -85,9 +85,9 @@ class ReportFiles:
     """What is written."""
 
     summary: Path
-    """CSV file; see :func:`synth2real.report.tables.summary_csv`."""
+    """CSV file of the table of models, see ``summary_csv``."""
     confusion: Path
-    """CSV file; see :func:`synth2real.report.counts.confusions_to_csv`."""
+    """CSV file of all models' confusion matrices, see ``confusions_to_csv``."""
     frames: Path
     """Folder of the page's frames, each a sheet with the overlays of all models: ``<frame_id>.jpg``."""
     page: Path

@@ -50,8 +50,8 @@ def _pictures(before: Snapshot, after: Snapshot, repository: Path, out: Path) ->
 
 
 def main(
-    base: Annotated[str, tyro.conf.Positional],
-    head: Annotated[str, tyro.conf.Positional] = "HEAD",
+    base: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="BASE")],
+    head: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="HEAD")] = "HEAD",
     out: Path = Path("report/revisions"),
     merge_base_of: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="merge-base")] = False,
     fail_if: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
