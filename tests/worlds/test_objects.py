@@ -74,7 +74,7 @@ OBJECTS: dict[str, tuple[Builder, dict[int, set[int]], int, tuple[tuple[float, f
         lambda rng: two_wheelers.parked_row(rng, 3, motorised=True),
         {32: {1, 2, 3}},
         2700,
-        ((2.2, 5.0), (0.8, 3.6), (0.8, 1.8)),
+        ((2.0, 5.0), (0.8, 3.6), (0.8, 1.8)),
     ),
     "tree": (vegetation.tree, {21: {0}}, 1200, ((0.9, 17.0), (0.9, 17.0), (3.2, 14.2))),
     "bush": (vegetation.bush, {21: {0}}, 600, ((0.5, 5.0), (0.5, 5.0), (0.3, 2.5))),
