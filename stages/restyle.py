@@ -13,7 +13,7 @@ def main(source: Path, target: Path, method: Method, out: Path) -> None:
     Args:
         source: Frame set with the source's images.
         target: Frame set with the target's images.
-        method: How.
+        method: `fda` for the coarse look (Yang & Soatto 2020), `colour_statistics` for the colours (Reinhard et al. 2001).
         out: Frame set with the restyled images.
     """
     workers = read_section("hardware", HardwareSettings).workers
