@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -53,8 +54,8 @@ def test_the_table_has_real_photos_then_means_and_spreads_of_each_variant(
 def test_every_variant_differs_from_the_base_by_values_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     values = YAML(typ="safe", pure=True).load(table.VALUES)
-    changes = [f"{values['base']} {variant['changes']}".split() for variant in values["variants"]]
-    base = read_section("synthesis", SynthesisSettings, changes=values["base"].split())
+    changes = [shlex.split(f"{values['base']} {variant['changes']}") for variant in values["variants"]]
+    base = read_section("synthesis", SynthesisSettings, changes=shlex.split(values["base"]))
     found = [read_section("synthesis", SynthesisSettings, changes=each) for each in changes]
     assert found[0] == base
     assert all(one != base for one in found[1:])
