@@ -77,7 +77,7 @@ def test_a_classifier_learns_what_its_cue_shows(tmp_path: Path, monkeypatch: pyt
     yaml = YAML(typ="safe", pure=True)
     values = yaml.load(STUDY / "params.yaml")
     values["crops"] |= {"size": 32, "min_area": 20}
-    values["classifier"] |= {"learning_rate": 1e-3, "schedule": {"epochs": 4, "steps_per_epoch": 12, "batch_size": 8}}
+    values["classifier"] |= {"learning_rate": 1e-3, "schedule": {"epochs": 8, "steps_per_epoch": 12, "batch_size": 8}}
     (tmp_path / classify.STUDY).mkdir(parents=True)
     yaml.dump(values, tmp_path / classify.STUDY / "params.yaml")
     hardware = {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 0, "tracking": False}
