@@ -40,7 +40,7 @@ TINY = WorldSettings(
     height=48,
     width=96,
     supersampling=1,
-    gta=GtaSettings(streets=2, views=2, times_of_day=TIMES),
+    gta=GtaSettings(streets=2, views=2, times_of_day=TIMES, european=0.0),
     cityscapes=CityscapesSettings(train_streets=1, val_streets=1, views=2),
     veis=VeisSettings(
         multi_class=1,
@@ -207,9 +207,18 @@ def test_two_processes_write_the_bytes_of_one(worlds: Path, tmp_path: Path, worl
 
 
 def test_another_seed_gives_another_world(worlds: Path, tmp_path: Path) -> None:
-    settings = replace(TINY, seed=8, gta=GtaSettings(streets=1, views=1, times_of_day=TIMES))
+    settings = replace(TINY, seed=8, gta=GtaSettings(streets=1, views=1, times_of_day=TIMES, european=0.0))
     render_world("gta", tmp_path / "gta", settings, workers=1)
     assert content(tmp_path / "gta")["images/00001.png"] != content(worlds / "gta")["images/00001.png"]
+
+
+def test_a_share_of_the_game_is_european_and_leaves_the_rest_alone(worlds: Path, tmp_path: Path) -> None:
+    settings = replace(TINY, gta=GtaSettings(streets=2, views=2, times_of_day=TIMES, european=0.5))
+    render_world("gta", tmp_path / "gta", settings, workers=1)
+    mixed, american = content(tmp_path / "gta"), content(worlds / "gta")
+    assert [mixed[name] == american[name] for name in (f"images/{number:05d}.png" for number in range(1, 5))] == [True] * 2 + [
+        False
+    ] * 2
 
 
 def test_a_finished_world_replaces_the_old_one_and_stale_parts(tmp_path: Path) -> None:
@@ -219,7 +228,7 @@ def test_a_finished_world_replaces_the_old_one_and_stale_parts(tmp_path: Path) -
     stale = tmp_path / ".gta.partial"
     (stale / "labels").mkdir(parents=True)
     (stale / "labels" / "99999.png").touch()
-    render_world("gta", out, replace(TINY, gta=GtaSettings(streets=1, views=1, times_of_day=TIMES)), workers=1)
+    render_world("gta", out, replace(TINY, gta=GtaSettings(streets=1, views=1, times_of_day=TIMES, european=0.0)), workers=1)
     assert sorted(content(out)) == ["images/00001.png", "labels/00001.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["gta"]
 
@@ -231,7 +240,7 @@ def test_a_killed_render_leaves_no_data_set(tmp_path: Path) -> None:
         "from synth2real.params import read_section\n"
         "from synth2real.worlds.exporters import *\n"
         "settings = replace(read_section('worlds', WorldSettings), height=48, width=96, supersampling=1,"
-        f"gta=GtaSettings(streets=500, views=2, times_of_day={TIMES}))\n"
+        f"gta=GtaSettings(streets=500, views=2, times_of_day={TIMES}, european=0.0))\n"
         f"render_world('gta', Path({str(tmp_path / 'gta')!r}), settings, workers=1)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], env=os.environ, stdout=subprocess.DEVNULL)
@@ -263,12 +272,17 @@ def test_settings_out_of_range_are_refused(change: dict[str, int], message: str)
 )
 def test_times_of_day_must_sum_to_one(shares: dict[TimeOfDay, float]) -> None:
     with pytest.raises(ValueError, match="times_of_day must give day, dusk, night probabilities that sum to 1, got"):
-        GtaSettings(streets=1, views=1, times_of_day=shares)
+        GtaSettings(streets=1, views=1, times_of_day=shares, european=0.0)
+
+
+def test_the_share_of_european_streets_is_bounded() -> None:
+    with pytest.raises(ValueError, match=r"european must be a share in \[0, 1\], got 1.5"):
+        GtaSettings(streets=1, views=1, times_of_day=TIMES, european=1.5)
 
 
 def test_worlds_need_streets() -> None:
     with pytest.raises(ValueError, match="streets must be at least 1, got 0"):
-        GtaSettings(streets=0, views=1, times_of_day=TIMES)
+        GtaSettings(streets=0, views=1, times_of_day=TIMES, european=0.0)
     with pytest.raises(ValueError, match="val_streets"):
         CityscapesSettings(train_streets=1, val_streets=0, views=1)
     with pytest.raises(ValueError, match="single_class"):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from synth2real.label_space import LABEL_BY_NAME
-from synth2real.worlds.plans import KERB, StreetLook, plan
+from synth2real.worlds.plans import KERB, City, plan
 from synth2real.worlds.rendering import FLAT, Placed, Scene
-from synth2real.worlds.streets import Street, street
+from synth2real.worlds.streets import Street, StreetLook, street
 
 ROAD, SIDEWALK, BUILDING = (LABEL_BY_NAME[name].label_id for name in ("road", "sidewalk", "building"))
 VEHICLES = {LABEL_BY_NAME[name].label_id for name in ("car", "truck", "bus", "train", "motorcycle", "bicycle")}
@@ -63,13 +63,21 @@ def ground_labels(scene: Scene, points: np.ndarray) -> np.ndarray:
 
 def test_the_streets_are_of_all_kinds() -> None:
     """Else the other tests here would say little."""
-    plans = [plan(np.random.default_rng((31, seed)), look) for look in ("game", "camera") for seed in SEEDS]
+    cities: tuple[City, ...] = ("american", "european")
+    plans = [plan(np.random.default_rng((31, seed)), city) for city in cities for seed in SEEDS]
     assert any(p.relief is FLAT for p in plans)
     assert any(p.relief is not FLAT for p in plans)
     assert any(p.ends_there for p in plans)
     assert any(len(p.crossings) > 1 for p in plans)
     assert any(crossing.has_signals for p in plans for crossing in p.crossings)
     assert any(max(p.angles) > 0 and max(p.parking) > 3 for p in plans)
+
+
+def test_european_streets_are_narrower_and_more_closely_built() -> None:
+    cities: tuple[City, ...] = ("american", "european")
+    american, european = ([plan(np.random.default_rng((37, seed)), city) for seed in range(40)] for city in cities)
+    assert np.mean([p.inner for p in european]) < 0.8 * np.mean([p.inner for p in american])
+    assert all(p.drive == 1 for p in european)
 
 
 def test_nothing_floats_or_sinks(streets: dict[Case, Street]) -> None:

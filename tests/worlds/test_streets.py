@@ -5,9 +5,8 @@ import pytest
 
 from synth2real.label_space import LABEL_BY_NAME, LABEL_ID_TO_TRAIN_ID, NUM_CLASSES
 from synth2real.worlds import looks
-from synth2real.worlds.plans import StreetLook
 from synth2real.worlds.rendering import Placed, Scene, View, renderer
-from synth2real.worlds.streets import street
+from synth2real.worlds.streets import StreetLook, street
 
 STREETS_OF_A_LOOK, VIEWS = 7, 5
 

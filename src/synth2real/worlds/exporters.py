@@ -43,6 +43,7 @@ from synth2real.label_space import (
     lookup_table,
 )
 from synth2real.worlds import looks
+from synth2real.worlds.plans import City
 from synth2real.worlds.rendering import Rendering, renderer
 from synth2real.worlds.streets import Street, street
 from synth2real.worlds.studios import StageSettings, studio
@@ -61,15 +62,19 @@ class GtaSettings:
         streets: how many streets, at least 1.
         views: frames of each street, at least 1.
         times_of_day: how often a street is seen by day, at dusk and by night; they sum to 1.
+        european: share of the streets that are laid out as in European cities, in [0, 1]; the others are American.
     """
 
     streets: int
     views: int
     times_of_day: dict[looks.TimeOfDay, float]
+    european: float
 
     def __post_init__(self) -> None:
         _require_positive(streets=self.streets, views=self.views)
         _require_times(self.times_of_day)
+        if not 0.0 <= self.european <= 1.0:
+            raise ValueError(f"european must be a share in [0, 1], got {self.european}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +259,9 @@ def _place(job: _Job, rng: np.random.Generator, settings: WorldSettings) -> tupl
         times = get_args(looks.TimeOfDay)
         of_day = (settings.gta if job.world == "gta" else settings.viper).times_of_day
         shares = [of_day[time] for time in times]
-        return "game", street(rng, "game", job.views, times[int(rng.choice(len(times), p=shares))])
+        narrow = settings.gta.european if job.world == "gta" else 0.0
+        city: City = "european" if int((job.place + 1) * narrow) > int(job.place * narrow) else "american"
+        return "game", street(rng, "game", job.views, times[int(rng.choice(len(times), p=shares))], city)
     if job.world == "cityscapes":
         return "camera", street(rng, "camera", job.views)
     class_name = VEIS_LABELS[job.place % len(VEIS_LABELS)].name if job.group == "single_class" else None

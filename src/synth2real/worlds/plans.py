@@ -1,8 +1,8 @@
-"""Plans of streets: what lies across one, where others cross it, how it rises and falls; and the habits of each look.
+"""Plans of streets: what lies across one, where others cross it, how it rises and falls; and the habits of cities.
 
 A street runs along +y around a gently bending centre line. Across it lie, from the middle outward: tram tracks or a green median,
-lanes, parked cars, kerb, grass, the pavement that people walk on, and the frontage. ``game`` streets have the habits of American
-cities (wide, yellow lines, signals over the road, palms, set-back offices), ``camera`` streets those of European ones.
+lanes, parked cars, kerb, grass, the pavement that people walk on, and the frontage. American streets are wide, with yellow lines,
+signals over the road, palms and set-back offices; European ones are narrow, between terraces and shops, with more cyclists.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from synth2real.worlds.objects.vegetation import TreeKind
 from synth2real.worlds.rendering import FLAT, Relief
 
-StreetLook = Literal["game", "camera"]
+City = Literal["american", "european"]
 
 KERB: Final = 0.12
 """Height of pavements, metres."""
@@ -32,7 +32,7 @@ SIDE_REACH: Final = 70.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """How streets of a look differ.
+    """How the streets of a city differ.
 
     Attributes:
         drives_left: probability, as all that are not said to be something else.
@@ -97,8 +97,8 @@ class Habits:
     zebras: tuple[float, float, float]
 
 
-HABITS: Final[dict[StreetLook, Habits]] = {
-    "game": Habits(
+HABITS: Final[dict[City, Habits]] = {
+    "american": Habits(
         drives_left=0.15, lanes=(0.4, 0.42, 0.18), lane=(3.1, 3.8), pavement=(2.2, 6.0), parked=0.45, angled=0.15, tram=0.1,
         median=0.3, cycle_lane=0.2, cycle_colours=(None, (0.03, 0.16, 0.07)), bus_lane=0.12, yellow=0.75, hilly=0.6, tee=0.25,
         overhead=0.75, street_trees=0.65,
@@ -106,7 +106,7 @@ HABITS: Final[dict[StreetLook, Habits]] = {
         grass_strip=0.3, terraced=0.55, setback=0.35, buildings=(0.2, 0.2, 0.2, 0.26, 0.14), skyline=0.7,
         park=0.18, wall=0.09, railing=0.25, people=0.14, cyclists=1.7, asphalt=(0.06, 0.22), zebras=(0.35, 0.25, 0.4),
     ),
-    "camera": Habits(
+    "european": Habits(
         drives_left=0.0, lanes=(0.76, 0.22, 0.02), lane=(2.75, 3.4), pavement=(1.8, 5.0), parked=0.65, angled=0.12, tram=0.16,
         median=0.3, cycle_lane=0.35, cycle_colours=(None, None, (0.2, 0.055, 0.04)), bus_lane=0.06, yellow=0.03, hilly=0.4,
         tee=0.25, overhead=0.3, street_trees=0.8,
@@ -139,7 +139,7 @@ class Plan(NamedTuple):
     """What lies across a street, and what crosses it. Pairs are (left, right); lengths in metres.
 
     Attributes:
-        habits: of its look.
+        habits: of its city.
         drive: side that one drives on, -1 left or 1 right.
         lanes: lanes for each direction.
         lane: width of one.
@@ -218,9 +218,9 @@ class Plan(NamedTuple):
         )
 
 
-def plan(rng: np.random.Generator, look: StreetLook) -> Plan:
+def plan(rng: np.random.Generator, city: City) -> Plan:
     """A random street's plan."""
-    habits = HABITS[look]
+    habits = HABITS[city]
     lanes = 1 + int(rng.choice(3, p=habits.lanes))
     tram = bool(rng.random() < habits.tram and lanes < 3)
     parked, grass = rng.random(2) < habits.parked, rng.random(2) < habits.grass_strip

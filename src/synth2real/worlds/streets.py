@@ -4,7 +4,7 @@
 :mod:`.frontages`, :mod:`.kerbsides` and :mod:`.traffic` fill it.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -14,14 +14,17 @@ from synth2real.worlds.drafts import Draft
 from synth2real.worlds.frontages import line_street
 from synth2real.worlds.kerbsides import furnish
 from synth2real.worlds.markings import paint_road
-from synth2real.worlds.plans import MOMENTS, StreetLook, plan
+from synth2real.worlds.plans import MOMENTS, City, plan
 from synth2real.worlds.rendering import Scene, View
 from synth2real.worlds.surfaces import lay_ground
 from synth2real.worlds.traffic import fill_road
 
+StreetLook = Literal["game", "camera"]
+
 _DRIVE: Final = 60.0  # metres along which cameras stand
 _LONGEST_OBSTACLE: Final = 24.0  # what is longer and stands still lines the street, metres
 _LIT_WINDOWS: Final[dict[looks.TimeOfDay, float]] = {"day": 0.0, "dusk": 0.3, "night": 0.38}
+_CITIES: Final[dict[StreetLook, City]] = {"game": "american", "camera": "european"}
 _LAMP_COLOURS: Final = ((1.0, 0.62, 0.3), (1.0, 0.8, 0.55), (0.85, 0.95, 1.0))  # sodium, warm and cold white
 
 
@@ -41,7 +44,9 @@ class Street(NamedTuple):
     headlights: bool = False
 
 
-def street(rng: np.random.Generator, look: StreetLook, views: int, time: looks.TimeOfDay = "day") -> Street:
+def street(
+    rng: np.random.Generator, look: StreetLook, views: int, time: looks.TimeOfDay = "day", city: City | None = None
+) -> Street:
     """A random street with ``views`` cameras.
 
     Args:
@@ -49,8 +54,9 @@ def street(rng: np.random.Generator, look: StreetLook, views: int, time: looks.T
         look: "game" or "camera".
         views: how many cameras, at least 1.
         time: of day; at dusk and by night windows, signs, lamps and headlights shine.
+        city: whose streets; None takes the look's own, "american" for "game" and "european" for "camera".
     """
-    street_plan = plan(rng, look)
+    street_plan = plan(rng, city or _CITIES[look])
     colour = np.array(_LAMP_COLOURS[int(rng.integers(3))]) * rng.uniform(0.35, 0.7)
     draft = Draft(rng, street_plan, _LIT_WINDOWS[time], tuple(colour.tolist()))
     lay_ground(draft)
