@@ -284,9 +284,8 @@ class Renderer:
         self._ids.root.set_attrib(core.ShadeModelAttrib.make(core.ShadeModelAttrib.M_flat))  # nothing to interpolate: faster
         self._supersampling = supersampling
         self._labels = np.zeros(1, np.uint8)
-        self._moving: list[tuple[Placed, tuple[core.NodePath, core.NodePath]]] = []
+        self._moving = _Moving([], FLAT)
         self._sky: core.NodePath | None = None
-        self._relief = FLAT
         self._textures: _Textures | None = None
 
     def load(self, scene: Scene, views: Sequence[View] = ()) -> None:
@@ -305,7 +304,7 @@ class Renderer:
         cameras = _Box.around(views) if views else None
         batches = _Batches(textures, scene.light, cameras)
         ground = _Batches(textures, scene.light, cameras, ground=True)
-        self._moving = []
+        moving = []
         for owner, placed in enumerate(scene.placed, 1):
             if placed.moves:
                 own = _Batches(textures, scene.light.seen_from(placed.x, placed.y, placed.z))
@@ -314,7 +313,7 @@ class Renderer:
                 nodes = (self._image.root.attach_new_node("mover"), self._ids.root.attach_new_node("mover"))
                 own.attach(*nodes)
                 _contact_shadows([placed._replace(x=0.0, y=0.0, z=0.0)], FLAT).reparent_to(nodes[0])
-                self._moving.append((placed, nodes))
+                moving.append((placed, nodes))
             else:
                 for part in placed.thing.at(placed.x, placed.y, placed.yaw, placed.z, placed.slope):
                     batches.add(part, numbers.of(owner, part))
@@ -337,7 +336,7 @@ class Renderer:
         batches.attach(self._image.root, self._ids.root)
         ground.attach(self._image.root, self._ids.root, shadows)
         self._labels = numbers.labels()
-        self._relief = scene.relief
+        self._moving = _Moving(moving, scene.relief)
         self._sky = _sky_dome(scene.sky)
         self._sky.reparent_to(self._image.root)
 
@@ -353,12 +352,7 @@ class Renderer:
         self._lens.set_film_size(1.0, height / width)
         self._lens.set_fov(float(np.degrees(view.field_of_view)))
         self._sky.set_pos(view.x, view.y, view.z)
-        for placed, nodes in self._moving:
-            x, y = placed.x + placed.velocity[0] * view.time, placed.y + placed.velocity[1] * view.time
-            z = placed.z + float(self._relief.at(y) - self._relief.at(placed.y))
-            pitch = float(np.degrees(np.arctan(self._relief.slope(y))))
-            for node in nodes:
-                node.set_pos_hpr(x, y, z, 0.0, pitch, 0.0)
+        self._moving.go(view.time)
         for each in (self._image, self._ids):
             each.camera.set_pos_hpr(view.x, view.y, view.z, *(float(np.degrees(a)) for a in (view.yaw, view.pitch, view.roll)))
         core.GraphicsEngine.get_global_ptr().render_frame()
@@ -452,6 +446,32 @@ def _load_without_x11() -> None:
     ctypes.CDLL(str(folder / "libp3tinydisplay.so"), mode=os.RTLD_LAZY | os.RTLD_GLOBAL)
 
 
+class _Moving:
+    """Nodes of things that move.
+
+    Args:
+        things: what moves, and its nodes.
+        relief: the ground that they follow.
+    """
+
+    def __init__(self, things: Sequence[tuple[Placed, tuple[core.NodePath, ...]]], relief: Relief) -> None:
+        self._nodes = [nodes for _, nodes in things]
+        self._starts = np.array([(placed.x, placed.y, placed.z) for placed, _ in things]).reshape(-1, 3)
+        self._velocities = np.array([(*placed.velocity, 0.0) for placed, _ in things]).reshape(-1, 3)
+        self._relief = relief
+
+    def go(self, time: float) -> None:
+        """Puts all where they are at that time, in seconds."""
+        places = self._starts + time * self._velocities
+        along = places[:, 1]
+        behind, below, before = self._relief.at(along - 1.0), self._relief.at(along), self._relief.at(along + 1.0)
+        places[:, 2] += below - self._relief.at(self._starts[:, 1])
+        pitches = np.degrees(np.arctan((before - behind) / 2.0))
+        for nodes, place, pitch in zip(self._nodes, places.tolist(), pitches.tolist(), strict=True):
+            for node in nodes:
+                node.set_pos_hpr(*place, 0.0, pitch, 0.0)
+
+
 class _Numbers:
     """Numbers objects 1, 2, ... for the id pass; 0 is the sky."""
 
@@ -482,7 +502,7 @@ class _Textures:
     def of(self, name: str) -> core.Texture:
         """The texture of material ``name``."""
         if name not in self._made:
-            self._made[name] = _texture(self._material(name).pixels, core.SamplerState.WM_repeat)
+            self._made[name] = _texture(self._material(name).pixels)
         return self._made[name]
 
     def is_cut_out(self, name: str) -> bool:
@@ -694,14 +714,19 @@ def _geom_node(data: core.GeomVertexData, triangles: Int32[np.ndarray, "m 3"]) -
     return node
 
 
-def _texture(pixels: UInt8[np.ndarray, "h w channels"], wrap: int, mipmaps: bool = True) -> core.Texture:
+def _texture(pixels: UInt8[np.ndarray, "h w channels"], mipmaps: bool = True) -> core.Texture:
+    """A texture that repeats: where one does not, the rasteriser takes a slow path.
+
+    So does the light map beyond its edges, where the ground is far off and hardly seen, and the sky's panorama is never asked
+    for what lies beyond it.
+    """
     texture = core.Texture()
     height, width, channels = pixels.shape
     layout, order = (core.Texture.F_rgba, [2, 1, 0, 3]) if channels == 4 else (core.Texture.F_rgb, [2, 1, 0])
     texture.setup_2d_texture(width, height, core.Texture.T_unsigned_byte, layout)
     texture.set_ram_image(np.ascontiguousarray(pixels[::-1, :, order]))
-    texture.set_wrap_u(wrap)
-    texture.set_wrap_v(wrap)
+    texture.set_wrap_u(core.SamplerState.WM_repeat)
+    texture.set_wrap_v(core.SamplerState.WM_repeat)
     smallest = core.SamplerState.FT_linear_mipmap_linear if mipmaps else core.SamplerState.FT_linear
     texture.set_minfilter(smallest)
     texture.set_magfilter(core.SamplerState.FT_linear)
@@ -724,7 +749,7 @@ def _sky_dome(panorama: UInt8[np.ndarray, "h w 3"]) -> core.NodePath:
     first = (np.arange(rows - 1)[:, None] * around + np.arange(around - 1)).reshape(-1, 1)
     triangles = (first + np.array([0, 1, around + 1, 0, around + 1, around])).reshape(-1, 3)
     node = core.NodePath(_geom_node(_vertex_data(data), triangles.astype(np.int32)))
-    node.set_texture(_texture(panorama, core.SamplerState.WM_clamp, mipmaps=False))
+    node.set_texture(_texture(panorama, mipmaps=False))
     node.set_two_sided(True)
     node.set_bin("fixed", 0)  # after all that may hide it
     return node
@@ -823,7 +848,7 @@ def _lamp_map(light: Light, still: Sequence[Placed]) -> core.Texture:
         window += share[..., None].astype(np.float32) * np.asarray(lamp.colour, np.float32)
     dark = light.on(np.array(((0.0, 0.0, 1.0),), np.float32))[0]
     levels = 255.0 * np.sqrt(np.minimum((total + dark) / (_brightest(light) + dark), 1.0) * _touched(still)[..., None])
-    return _texture(levels[::-1].astype(np.uint8), core.SamplerState.WM_clamp)
+    return _texture(levels[::-1].astype(np.uint8))
 
 
 def _light_map(light: Light, casters: Sequence[Mesh], still: Sequence[Placed], relief: Relief) -> core.Texture:
@@ -846,7 +871,7 @@ def _light_map(light: Light, casters: Sequence[Mesh], still: Sequence[Placed], r
         )
         levels = (255.0 * np.sqrt(np.clip(1.0 - lost, 0.0, 1.0))).astype(np.uint8)  # by the darkness of the shadow
         pixels = np.asarray(cv2.multiply(pixels, cv2.LUT(cv2.merge((dark, dark, dark)), levels[None]), scale=1.0 / 255.0))
-    return _texture(pixels[::-1], core.SamplerState.WM_clamp)
+    return _texture(pixels[::-1])
 
 
 def _thrown(light: Light, casters: Sequence[Mesh], relief: Relief) -> UInt8[np.ndarray, "rows columns"]:
