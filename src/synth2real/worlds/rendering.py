@@ -18,7 +18,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -200,10 +200,6 @@ class Light:
             total += (share * (square < _LAMP_REACH**2))[:, None] * np.asarray(lamp.colour, np.float32)
         return total
 
-    def seen_from(self, x: float, y: float, z: float) -> "Light":
-        """The light with its lamps as they are from that point, which becomes the origin."""
-        return replace(self, lamps=tuple(lamp._replace(x=lamp.x - x, y=lamp.y - y, z=lamp.z - z) for lamp in self.lamps))
-
 
 @dataclass(frozen=True, slots=True)
 class Material:
@@ -284,7 +280,7 @@ class Renderer:
         self._ids.root.set_attrib(core.ShadeModelAttrib.make(core.ShadeModelAttrib.M_flat))  # nothing to interpolate: faster
         self._supersampling = supersampling
         self._labels = np.zeros(1, np.uint8)
-        self._moving = _Moving([], FLAT)
+        self._moving = _Moving((), FLAT)
         self._sky: core.NodePath | None = None
         self._textures: _Textures | None = None
 
@@ -304,19 +300,14 @@ class Renderer:
         cameras = _Box.around(views) if views else None
         batches = _Batches(textures, scene.light, cameras)
         ground = _Batches(textures, scene.light, cameras, ground=True)
-        moving = []
+        moving = [placed for placed in scene.placed if placed.moves]
+        self._moving = _Moving(moving, scene.relief)
+        roots = [(self._image.root, self._ids.root), *self._moving.hung(self._image.root, self._ids.root)]
+        movers = 0
         for owner, placed in enumerate(scene.placed, 1):
-            if placed.moves:
-                own = _Batches(textures, scene.light.seen_from(placed.x, placed.y, placed.z))
-                for part in placed.thing.at(0.0, 0.0, placed.yaw):
-                    own.add(part, numbers.of(owner, part))
-                nodes = (self._image.root.attach_new_node("mover"), self._ids.root.attach_new_node("mover"))
-                own.attach(*nodes)
-                _contact_shadows([placed._replace(x=0.0, y=0.0, z=0.0)], FLAT).reparent_to(nodes[0])
-                moving.append((placed, nodes))
-            else:
-                for part in placed.thing.at(placed.x, placed.y, placed.yaw, placed.z, placed.slope):
-                    batches.add(part, numbers.of(owner, part))
+            movers += placed.moves
+            for part in placed.thing.at(placed.x, placed.y, placed.yaw, placed.z, placed.slope):
+                batches.add(part, numbers.of(owner, part), movers if placed.moves else 0)
         for part_of in (self._image, self._ids):
             part_of.buffer.set_active(False)
         still = [placed for placed in scene.placed if not placed.moves]
@@ -333,10 +324,9 @@ class Renderer:
             part_of.buffer.set_active(True)
         for part in scene.ground:
             ground.add(part, numbers.of(0, part))
-        batches.attach(self._image.root, self._ids.root)
-        ground.attach(self._image.root, self._ids.root, shadows)
+        batches.attach(roots)
+        ground.attach(roots, shadows)
         self._labels = numbers.labels()
-        self._moving = _Moving(moving, scene.relief)
         self._sky = _sky_dome(scene.sky)
         self._sky.reparent_to(self._image.root)
 
@@ -450,15 +440,29 @@ class _Moving:
     """Nodes of things that move.
 
     Args:
-        things: what moves, and its nodes.
+        things: what moves.
         relief: the ground that they follow.
     """
 
-    def __init__(self, things: Sequence[tuple[Placed, tuple[core.NodePath, ...]]], relief: Relief) -> None:
-        self._nodes = [nodes for _, nodes in things]
-        self._starts = np.array([(placed.x, placed.y, placed.z) for placed, _ in things]).reshape(-1, 3)
-        self._velocities = np.array([(*placed.velocity, 0.0) for placed, _ in things]).reshape(-1, 3)
+    def __init__(self, things: Sequence[Placed], relief: Relief) -> None:
+        self._things = things
+        self._nodes: list[tuple[core.NodePath, core.NodePath]] = []
+        self._starts = np.array([(placed.x, placed.y, placed.z) for placed in things]).reshape(-1, 3)
+        self._velocities = np.array([(*placed.velocity, 0.0) for placed in things]).reshape(-1, 3)
         self._relief = relief
+
+    def hung(self, image_root: core.NodePath, id_root: core.NodePath) -> list[tuple[core.NodePath, core.NodePath]]:
+        """For each, two new nodes below the roots, whose coordinates are the world's at time 0."""
+        inner = []
+        for placed in self._things:
+            outer = (image_root.attach_new_node("mover"), id_root.attach_new_node("mover"))
+            image, ids = (node.attach_new_node("start") for node in outer)
+            for node in (image, ids):
+                node.set_pos(-placed.x, -placed.y, -placed.z)
+            _contact_shadows([placed], FLAT).reparent_to(image)
+            self._nodes.append(outer)
+            inner.append((image, ids))
+        return inner
 
     def go(self, time: float) -> None:
         """Puts all where they are at that time, in seconds."""
@@ -548,12 +552,16 @@ class _Box(NamedTuple):
 
 _PASSES: Final[tuple[Visibility, ...]] = ("label", "both", "image")  # in this order, what each pass draws lies together
 _LABEL_ONLY, _IMAGE_ONLY = 0, 2
+_MOVER, _PASS = 0, 3  # places in the key of a piece
 
 
 class _Piece(NamedTuple):
-    """Triangles in world coordinates. The key: square of the ground (two numbers), place in _PASSES, number of the material."""
+    """Triangles in world coordinates.
 
-    key: tuple[int, int, int, int]
+    The key: number of what moves (0: nothing), square of the ground (two numbers), place in _PASSES, number of the material.
+    """
+
+    key: tuple[int, int, int, int, int]
     mesh: Mesh
     number: int
 
@@ -576,22 +584,22 @@ class _Batches:
         self._materials: dict[str, int] = {}
         self._pieces: list[_Piece] = []
 
-    def add(self, part: Part, number: int) -> None:
-        """Adds triangles in world coordinates."""
-        x, y = (part.mesh.vertices[0, :2] // _CHUNK).astype(int).tolist()
+    def add(self, part: Part, number: int, mover: int = 0) -> None:
+        """Adds triangles in world coordinates, of thing ``number``; ``mover`` counts from 1 what moves."""
+        x, y = (0, 0) if mover else (part.mesh.vertices[0, :2] // _CHUNK).astype(int).tolist()
         material = self._materials.setdefault(part.mesh.texture, len(self._materials))
-        self._pieces.append(_Piece((x, y, _PASSES.index(part.visibility), material), part.mesh, number))
+        self._pieces.append(_Piece((mover, x, y, _PASSES.index(part.visibility), material), part.mesh, number))
 
     def casters(self) -> list[Mesh]:
-        """All that the image shows, but for what has holes."""
+        """All that the image shows and that stands still, but for what has holes."""
         return [
             piece.mesh
             for piece in self._pieces
-            if piece.key[2] != _LABEL_ONLY and not self._textures.is_cut_out(piece.mesh.texture)
+            if not piece.key[_MOVER] and piece.key[_PASS] != _LABEL_ONLY and not self._textures.is_cut_out(piece.mesh.texture)
         ]
 
-    def attach(self, image_root: core.NodePath, id_root: core.NodePath, shadows: core.Texture | None = None) -> None:
-        """Hangs the geometry under the two roots."""
+    def attach(self, roots: Sequence[tuple[core.NodePath, core.NodePath]], shadows: core.Texture | None = None) -> None:
+        """Hangs the geometry under nodes for image and ids: the first two hold what stands still, the others what moves."""
         if not self._pieces:
             return
         pieces = sorted(self._pieces, key=lambda piece: piece.key)
@@ -599,19 +607,21 @@ class _Batches:
         mesh = joined([piece.mesh for piece in pieces])
         owners = np.repeat(np.arange(len(pieces)), [len(piece.mesh.vertices) for piece in pieces])
         if self._cameras:
-            used, triangles = compact(mesh.triangles[self._cameras.sees(mesh.vertices, mesh.triangles)], len(owners))
+            kept = self._cameras.sees(mesh.vertices, mesh.triangles)
+            kept[np.searchsorted(owners[mesh.triangles[:, 0]], np.searchsorted(keys[:, _MOVER], 1)) :] = True
+            used, triangles = compact(mesh.triangles[kept], len(owners))
             mesh, owners = mesh.only(used, triangles), owners[used]
         ends = np.searchsorted(owners[mesh.triangles[:, 0]], np.arange(len(pieces) + 1)).tolist()
         ids = _vertex_data(_id_rows(mesh.vertices, np.array([piece.number for piece in pieces], np.uint32)[owners]))
-        for start, stop in _runs(keys[:, :2]):
-            labelled = start + int(np.searchsorted(keys[start:stop, 2], _IMAGE_ONLY))
+        for start, stop in _runs(keys[:, :_PASS]):
+            labelled = start + int(np.searchsorted(keys[start:stop, _PASS], _IMAGE_ONLY))
             if ends[start] < ends[labelled]:
-                self._hang(id_root, _geom_node(ids, mesh.triangles[ends[start] : ends[labelled]]))
+                self._hang(roots[keys[start, _MOVER]][1], _geom_node(ids, mesh.triangles[ends[start] : ends[labelled]]))
         image = _vertex_data(self._image_rows(mesh, pieces, keys, owners))
         for start, stop in _runs(keys):
-            if keys[start, 2] == _LABEL_ONLY or ends[start] == ends[stop]:
+            if keys[start, _PASS] == _LABEL_ONLY or ends[start] == ends[stop]:
                 continue
-            node = self._hang(image_root, _geom_node(image, mesh.triangles[ends[start] : ends[stop]]))
+            node = self._hang(roots[keys[start, _MOVER]][0], _geom_node(image, mesh.triangles[ends[start] : ends[stop]]))
             texture = pieces[start].mesh.texture
             if texture:
                 node.set_texture(core.TextureStage.get_default(), self._textures.of(texture))
@@ -627,7 +637,7 @@ class _Batches:
         return node
 
     def _image_rows(
-        self, mesh: Mesh, pieces: Sequence[_Piece], keys: Int[np.ndarray, "p 4"], owners: Int[np.ndarray, "n"]
+        self, mesh: Mesh, pieces: Sequence[_Piece], keys: Int[np.ndarray, "p 5"], owners: Int[np.ndarray, "n"]
     ) -> np.ndarray:
         rows = np.empty(len(owners), _GROUND_COLUMNS if self._ground else _IMAGE_COLUMNS)
         rows["vertex"] = mesh.vertices
@@ -638,7 +648,7 @@ class _Batches:
         if self._light.lamps and self._ground:
             irradiance += _brightest(self._light)
         elif self._light.lamps:
-            for run in _runs(keys[:, :2]):
+            for run in _runs(keys[:, :_PASS]):
                 near = slice(*np.searchsorted(owners, run))
                 irradiance[near] += self._light.from_lamps(mesh.vertices[near], mesh.normals[near])
         irradiance[np.array([self._textures.shines(name) for name in names])[owners]] = 1.0
@@ -844,8 +854,8 @@ def _lamp_map(light: Light, still: Sequence[Placed]) -> core.Texture:
         window = total[rows, columns]
         y, x = np.ogrid[rows.start : rows.start + window.shape[0], columns.start : columns.start + window.shape[1]]
         square = ((x - column) / _LIGHT_MAP_SCALE[0]) ** 2 + ((y - row) / _LIGHT_MAP_SCALE[1]) ** 2
-        share = (lamp.height**2 / (square + lamp.height**2)) ** 1.5
-        window += share[..., None].astype(np.float32) * np.asarray(lamp.colour, np.float32)
+        fall = np.float32(lamp.height**2) / (square.astype(np.float32) + np.float32(lamp.height**2))
+        window += (fall * np.sqrt(fall))[..., None] * np.asarray(lamp.colour, np.float32)
     dark = light.on(np.array(((0.0, 0.0, 1.0),), np.float32))[0]
     levels = 255.0 * np.sqrt(np.minimum((total + dark) / (_brightest(light) + dark), 1.0) * _touched(still)[..., None])
     return _texture(levels[::-1].astype(np.uint8))
