@@ -73,7 +73,7 @@ tbody th { font-weight: 500; }
 .best { font-weight: 700; }
 .quiet { color: var(--quiet); }
 .bar { display: inline-block; height: 0.7em; background: var(--accent); border-radius: 2px; vertical-align: baseline; }
-.bars { width: 34%; min-width: 8rem; text-align: left; }
+.bars { width: 16%; min-width: 6rem; text-align: left; }
 .wide { width: 100%; }
 .chip { display: inline-block; width: 0.95em; height: 0.95em; border-radius: 3px; margin-right: 0.45em; vertical-align: -0.1em;
         border: 1px solid #0003; }
@@ -168,7 +168,7 @@ pasted over the model's prediction. <i>Interval</i>: of resampled frames (settin
 that are annotated or predicted; the mean is over them.
 {% if has_seeds %}Every score is the mean of {{ table.seeds | length }} trainings, with the seeds {{ table.seeds | join(", ") }};
 <i>sd</i> is their standard deviation.{% endif %}
-{% if has_gap %}<i>Gap closed</i>: share of the way from the first model to the oracle, which learnt from the target's
+{% if has_gap %} <i>Gap closed</i>: share of the way from the first model to the oracle, which learnt from the target's
 labels.{% endif %}</p>
 <div class="scroll"><img class="plot ladder" src="{{ ladder }}" alt="mIoU of each model"></div>
 <p>Dots: means; lines: intervals over frames;{{ " bands: standard deviations over the seeds;" if has_seeds }}
