@@ -216,9 +216,8 @@ def test_a_share_of_the_game_is_european_and_leaves_the_rest_alone(worlds: Path,
     settings = replace(TINY, gta=GtaSettings(streets=2, views=2, times_of_day=TIMES, european=0.5))
     render_world("gta", tmp_path / "gta", settings, workers=1)
     mixed, american = content(tmp_path / "gta"), content(worlds / "gta")
-    assert [mixed[name] == american[name] for name in (f"images/{number:05d}.png" for number in range(1, 5))] == [True] * 2 + [
-        False
-    ] * 2
+    same = [mixed[name] == american[name] for name in (f"images/{number:05d}.png" for number in range(1, 5))]
+    assert same == [True, True, False, False]
 
 
 def test_a_finished_world_replaces_the_old_one_and_stale_parts(tmp_path: Path) -> None:

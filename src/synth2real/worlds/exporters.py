@@ -43,7 +43,6 @@ from synth2real.label_space import (
     lookup_table,
 )
 from synth2real.worlds import looks
-from synth2real.worlds.plans import City
 from synth2real.worlds.rendering import Rendering, renderer
 from synth2real.worlds.streets import Street, street
 from synth2real.worlds.studios import StageSettings, studio
@@ -257,11 +256,11 @@ def _render_job(job: _Job, root: Path, settings: WorldSettings) -> list["_Frame"
 def _place(job: _Job, rng: np.random.Generator, settings: WorldSettings) -> tuple[looks.LookName, Street]:
     if job.world in ("gta", "viper"):
         times = get_args(looks.TimeOfDay)
-        of_day = (settings.gta if job.world == "gta" else settings.viper).times_of_day
-        shares = [of_day[time] for time in times]
-        narrow = settings.gta.european if job.world == "gta" else 0.0
-        city: City = "european" if int((job.place + 1) * narrow) > int(job.place * narrow) else "american"
-        return "game", street(rng, "game", job.views, times[int(rng.choice(len(times), p=shares))], city)
+        gta, viper = settings.gta, settings.viper
+        of_day, european = (gta.times_of_day, gta.european) if job.world == "gta" else (viper.times_of_day, 0.0)
+        time = times[int(rng.choice(len(times), p=[of_day[time] for time in times]))]
+        is_european = int((job.place + 1) * european) > int(job.place * european)  # evenly spread over the streets
+        return "game", street(rng, "game", job.views, time, "european" if is_european else "american")
     if job.world == "cityscapes":
         return "camera", street(rng, "camera", job.views)
     class_name = VEIS_LABELS[job.place % len(VEIS_LABELS)].name if job.group == "single_class" else None
