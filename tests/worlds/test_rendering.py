@@ -244,6 +244,20 @@ def test_what_faces_away_from_all_views_is_left_out_and_no_view_shows_it(engine:
     assert (engine.render(behind).label_ids == CAR).sum() == 0
 
 
+def test_what_moves_is_whole_from_every_side_that_it_comes_to_show(engine: Renderer) -> None:
+    """It drives past the camera, which looks back: its rear face, turned away from all views at first, must still be there."""
+    car = box(CAR, (1.5, 3.0, 1.4))
+    street = scene(Placed(car, -2.0, 14.0, velocity=(0.0, -6.0)), Placed(car, 3.0, 12.0), ground=True)
+    views = [View(0.0, 0.0, 1.4), View(0.0, 0.0, 1.4, yaw=np.pi, time=4.0)]
+    engine.load(street, views)
+    passed = [engine.render(view) for view in views]
+    assert (passed[1].label_ids == CAR).sum() > 50
+    engine.load(street)
+    for view, found in zip(views, passed, strict=True):
+        for one, wanted in zip(found, engine.render(view), strict=True):
+            np.testing.assert_array_equal(one, wanted)
+
+
 def test_textures_multiply_colours(engine: Renderer) -> None:
     stripes = np.zeros((16, 16, 3), np.uint8)
     stripes[:, :8] = 255

@@ -18,7 +18,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -200,10 +200,6 @@ class Light:
             total += (share * (square < _LAMP_REACH**2))[:, None] * np.asarray(lamp.colour, np.float32)
         return total
 
-    def seen_from(self, x: float, y: float, z: float) -> "Light":
-        """The light with its lamps as they are from that point, which becomes the origin."""
-        return replace(self, lamps=tuple(lamp._replace(x=lamp.x - x, y=lamp.y - y, z=lamp.z - z) for lamp in self.lamps))
-
 
 @dataclass(frozen=True, slots=True)
 class Material:
@@ -284,9 +280,8 @@ class Renderer:
         self._ids.root.set_attrib(core.ShadeModelAttrib.make(core.ShadeModelAttrib.M_flat))  # nothing to interpolate: faster
         self._supersampling = supersampling
         self._labels = np.zeros(1, np.uint8)
-        self._moving: list[tuple[Placed, tuple[core.NodePath, core.NodePath]]] = []
+        self._moving = _Moving((), FLAT)
         self._sky: core.NodePath | None = None
-        self._relief = FLAT
         self._textures: _Textures | None = None
 
     def load(self, scene: Scene, views: Sequence[View] = ()) -> None:
@@ -305,19 +300,14 @@ class Renderer:
         cameras = _Box.around(views) if views else None
         batches = _Batches(textures, scene.light, cameras)
         ground = _Batches(textures, scene.light, cameras, ground=True)
-        self._moving = []
+        moving = [placed for placed in scene.placed if placed.moves]
+        self._moving = _Moving(moving, scene.relief)
+        roots = [(self._image.root, self._ids.root), *self._moving.hung(self._image.root, self._ids.root)]
+        movers = 0
         for owner, placed in enumerate(scene.placed, 1):
-            if placed.moves:
-                own = _Batches(textures, scene.light.seen_from(placed.x, placed.y, placed.z))
-                for part in placed.thing.at(0.0, 0.0, placed.yaw):
-                    own.add(part, numbers.of(owner, part))
-                nodes = (self._image.root.attach_new_node("mover"), self._ids.root.attach_new_node("mover"))
-                own.attach(*nodes)
-                _contact_shadows([placed._replace(x=0.0, y=0.0, z=0.0)], FLAT).reparent_to(nodes[0])
-                self._moving.append((placed, nodes))
-            else:
-                for part in placed.thing.at(placed.x, placed.y, placed.yaw, placed.z, placed.slope):
-                    batches.add(part, numbers.of(owner, part))
+            movers += placed.moves
+            for part in placed.thing.at(placed.x, placed.y, placed.yaw, placed.z, placed.slope):
+                batches.add(part, numbers.of(owner, part), movers if placed.moves else 0)
         for part_of in (self._image, self._ids):
             part_of.buffer.set_active(False)
         still = [placed for placed in scene.placed if not placed.moves]
@@ -334,10 +324,9 @@ class Renderer:
             part_of.buffer.set_active(True)
         for part in scene.ground:
             ground.add(part, numbers.of(0, part))
-        batches.attach(self._image.root, self._ids.root)
-        ground.attach(self._image.root, self._ids.root, shadows)
+        batches.attach(roots)
+        ground.attach(roots, shadows)
         self._labels = numbers.labels()
-        self._relief = scene.relief
         self._sky = _sky_dome(scene.sky)
         self._sky.reparent_to(self._image.root)
 
@@ -353,12 +342,7 @@ class Renderer:
         self._lens.set_film_size(1.0, height / width)
         self._lens.set_fov(float(np.degrees(view.field_of_view)))
         self._sky.set_pos(view.x, view.y, view.z)
-        for placed, nodes in self._moving:
-            x, y = placed.x + placed.velocity[0] * view.time, placed.y + placed.velocity[1] * view.time
-            z = placed.z + float(self._relief.at(y) - self._relief.at(placed.y))
-            pitch = float(np.degrees(np.arctan(self._relief.slope(y))))
-            for node in nodes:
-                node.set_pos_hpr(x, y, z, 0.0, pitch, 0.0)
+        self._moving.go(view.time)
         for each in (self._image, self._ids):
             each.camera.set_pos_hpr(view.x, view.y, view.z, *(float(np.degrees(a)) for a in (view.yaw, view.pitch, view.roll)))
         core.GraphicsEngine.get_global_ptr().render_frame()
@@ -452,6 +436,46 @@ def _load_without_x11() -> None:
     ctypes.CDLL(str(folder / "libp3tinydisplay.so"), mode=os.RTLD_LAZY | os.RTLD_GLOBAL)
 
 
+class _Moving:
+    """Nodes of things that move.
+
+    Args:
+        things: what moves.
+        relief: the ground that they follow.
+    """
+
+    def __init__(self, things: Sequence[Placed], relief: Relief) -> None:
+        self._things = things
+        self._nodes: list[tuple[core.NodePath, core.NodePath]] = []
+        self._starts = np.array([(placed.x, placed.y, placed.z) for placed in things]).reshape(-1, 3)
+        self._velocities = np.array([(*placed.velocity, 0.0) for placed in things]).reshape(-1, 3)
+        self._relief = relief
+
+    def hung(self, image_root: core.NodePath, id_root: core.NodePath) -> list[tuple[core.NodePath, core.NodePath]]:
+        """For each, two new nodes below the roots, whose coordinates are the world's at time 0."""
+        inner = []
+        for placed in self._things:
+            outer = (image_root.attach_new_node("mover"), id_root.attach_new_node("mover"))
+            image, ids = (node.attach_new_node("start") for node in outer)
+            for node in (image, ids):
+                node.set_pos(-placed.x, -placed.y, -placed.z)
+            _contact_shadows([placed], FLAT).reparent_to(image)
+            self._nodes.append(outer)
+            inner.append((image, ids))
+        return inner
+
+    def go(self, time: float) -> None:
+        """Puts all where they are at that time, in seconds."""
+        places = self._starts + time * self._velocities
+        along = places[:, 1]
+        behind, below, before = self._relief.at(along - 1.0), self._relief.at(along), self._relief.at(along + 1.0)
+        places[:, 2] += below - self._relief.at(self._starts[:, 1])
+        pitches = np.degrees(np.arctan((before - behind) / 2.0))
+        for nodes, place, pitch in zip(self._nodes, places.tolist(), pitches.tolist(), strict=True):
+            for node in nodes:
+                node.set_pos_hpr(*place, 0.0, pitch, 0.0)
+
+
 class _Numbers:
     """Numbers objects 1, 2, ... for the id pass; 0 is the sky."""
 
@@ -482,7 +506,7 @@ class _Textures:
     def of(self, name: str) -> core.Texture:
         """The texture of material ``name``."""
         if name not in self._made:
-            self._made[name] = _texture(self._material(name).pixels, core.SamplerState.WM_repeat)
+            self._made[name] = _texture(self._material(name).pixels)
         return self._made[name]
 
     def is_cut_out(self, name: str) -> bool:
@@ -528,12 +552,16 @@ class _Box(NamedTuple):
 
 _PASSES: Final[tuple[Visibility, ...]] = ("label", "both", "image")  # in this order, what each pass draws lies together
 _LABEL_ONLY, _IMAGE_ONLY = 0, 2
+_MOVER, _PASS = 0, 3  # places in the key of a piece
 
 
 class _Piece(NamedTuple):
-    """Triangles in world coordinates. The key: square of the ground (two numbers), place in _PASSES, number of the material."""
+    """Triangles in world coordinates.
 
-    key: tuple[int, int, int, int]
+    The key: number of what moves (0: nothing), square of the ground (two numbers), place in _PASSES, number of the material.
+    """
+
+    key: tuple[int, int, int, int, int]
     mesh: Mesh
     number: int
 
@@ -556,22 +584,22 @@ class _Batches:
         self._materials: dict[str, int] = {}
         self._pieces: list[_Piece] = []
 
-    def add(self, part: Part, number: int) -> None:
-        """Adds triangles in world coordinates."""
-        x, y = (part.mesh.vertices[0, :2] // _CHUNK).astype(int).tolist()
+    def add(self, part: Part, number: int, mover: int = 0) -> None:
+        """Adds triangles in world coordinates, of thing ``number``; ``mover`` counts from 1 what moves."""
+        x, y = (0, 0) if mover else (part.mesh.vertices[0, :2] // _CHUNK).astype(int).tolist()
         material = self._materials.setdefault(part.mesh.texture, len(self._materials))
-        self._pieces.append(_Piece((x, y, _PASSES.index(part.visibility), material), part.mesh, number))
+        self._pieces.append(_Piece((mover, x, y, _PASSES.index(part.visibility), material), part.mesh, number))
 
     def casters(self) -> list[Mesh]:
-        """All that the image shows, but for what has holes."""
+        """All that the image shows and that stands still, but for what has holes."""
         return [
             piece.mesh
             for piece in self._pieces
-            if piece.key[2] != _LABEL_ONLY and not self._textures.is_cut_out(piece.mesh.texture)
+            if not piece.key[_MOVER] and piece.key[_PASS] != _LABEL_ONLY and not self._textures.is_cut_out(piece.mesh.texture)
         ]
 
-    def attach(self, image_root: core.NodePath, id_root: core.NodePath, shadows: core.Texture | None = None) -> None:
-        """Hangs the geometry under the two roots."""
+    def attach(self, roots: Sequence[tuple[core.NodePath, core.NodePath]], shadows: core.Texture | None = None) -> None:
+        """Hangs the geometry under nodes for image and ids: the first two hold what stands still, the others what moves."""
         if not self._pieces:
             return
         pieces = sorted(self._pieces, key=lambda piece: piece.key)
@@ -579,19 +607,21 @@ class _Batches:
         mesh = joined([piece.mesh for piece in pieces])
         owners = np.repeat(np.arange(len(pieces)), [len(piece.mesh.vertices) for piece in pieces])
         if self._cameras:
-            used, triangles = compact(mesh.triangles[self._cameras.sees(mesh.vertices, mesh.triangles)], len(owners))
+            kept = self._cameras.sees(mesh.vertices, mesh.triangles)
+            kept[np.searchsorted(owners[mesh.triangles[:, 0]], np.searchsorted(keys[:, _MOVER], 1)) :] = True
+            used, triangles = compact(mesh.triangles[kept], len(owners))
             mesh, owners = mesh.only(used, triangles), owners[used]
         ends = np.searchsorted(owners[mesh.triangles[:, 0]], np.arange(len(pieces) + 1)).tolist()
         ids = _vertex_data(_id_rows(mesh.vertices, np.array([piece.number for piece in pieces], np.uint32)[owners]))
-        for start, stop in _runs(keys[:, :2]):
-            labelled = start + int(np.searchsorted(keys[start:stop, 2], _IMAGE_ONLY))
+        for start, stop in _runs(keys[:, :_PASS]):
+            labelled = start + int(np.searchsorted(keys[start:stop, _PASS], _IMAGE_ONLY))
             if ends[start] < ends[labelled]:
-                self._hang(id_root, _geom_node(ids, mesh.triangles[ends[start] : ends[labelled]]))
+                self._hang(roots[keys[start, _MOVER]][1], _geom_node(ids, mesh.triangles[ends[start] : ends[labelled]]))
         image = _vertex_data(self._image_rows(mesh, pieces, keys, owners))
         for start, stop in _runs(keys):
-            if keys[start, 2] == _LABEL_ONLY or ends[start] == ends[stop]:
+            if keys[start, _PASS] == _LABEL_ONLY or ends[start] == ends[stop]:
                 continue
-            node = self._hang(image_root, _geom_node(image, mesh.triangles[ends[start] : ends[stop]]))
+            node = self._hang(roots[keys[start, _MOVER]][0], _geom_node(image, mesh.triangles[ends[start] : ends[stop]]))
             texture = pieces[start].mesh.texture
             if texture:
                 node.set_texture(core.TextureStage.get_default(), self._textures.of(texture))
@@ -607,7 +637,7 @@ class _Batches:
         return node
 
     def _image_rows(
-        self, mesh: Mesh, pieces: Sequence[_Piece], keys: Int[np.ndarray, "p 4"], owners: Int[np.ndarray, "n"]
+        self, mesh: Mesh, pieces: Sequence[_Piece], keys: Int[np.ndarray, "p 5"], owners: Int[np.ndarray, "n"]
     ) -> np.ndarray:
         rows = np.empty(len(owners), _GROUND_COLUMNS if self._ground else _IMAGE_COLUMNS)
         rows["vertex"] = mesh.vertices
@@ -618,7 +648,7 @@ class _Batches:
         if self._light.lamps and self._ground:
             irradiance += _brightest(self._light)
         elif self._light.lamps:
-            for run in _runs(keys[:, :2]):
+            for run in _runs(keys[:, :_PASS]):
                 near = slice(*np.searchsorted(owners, run))
                 irradiance[near] += self._light.from_lamps(mesh.vertices[near], mesh.normals[near])
         irradiance[np.array([self._textures.shines(name) for name in names])[owners]] = 1.0
@@ -694,14 +724,19 @@ def _geom_node(data: core.GeomVertexData, triangles: Int32[np.ndarray, "m 3"]) -
     return node
 
 
-def _texture(pixels: UInt8[np.ndarray, "h w channels"], wrap: int, mipmaps: bool = True) -> core.Texture:
+def _texture(pixels: UInt8[np.ndarray, "h w channels"], mipmaps: bool = True) -> core.Texture:
+    """A texture that repeats: where one does not, the rasteriser takes a slow path.
+
+    So does the light map beyond its edges, where the ground is far off and hardly seen, and the sky's panorama is never asked
+    for what lies beyond it.
+    """
     texture = core.Texture()
     height, width, channels = pixels.shape
     layout, order = (core.Texture.F_rgba, [2, 1, 0, 3]) if channels == 4 else (core.Texture.F_rgb, [2, 1, 0])
     texture.setup_2d_texture(width, height, core.Texture.T_unsigned_byte, layout)
     texture.set_ram_image(np.ascontiguousarray(pixels[::-1, :, order]))
-    texture.set_wrap_u(wrap)
-    texture.set_wrap_v(wrap)
+    texture.set_wrap_u(core.SamplerState.WM_repeat)
+    texture.set_wrap_v(core.SamplerState.WM_repeat)
     smallest = core.SamplerState.FT_linear_mipmap_linear if mipmaps else core.SamplerState.FT_linear
     texture.set_minfilter(smallest)
     texture.set_magfilter(core.SamplerState.FT_linear)
@@ -724,7 +759,7 @@ def _sky_dome(panorama: UInt8[np.ndarray, "h w 3"]) -> core.NodePath:
     first = (np.arange(rows - 1)[:, None] * around + np.arange(around - 1)).reshape(-1, 1)
     triangles = (first + np.array([0, 1, around + 1, 0, around + 1, around])).reshape(-1, 3)
     node = core.NodePath(_geom_node(_vertex_data(data), triangles.astype(np.int32)))
-    node.set_texture(_texture(panorama, core.SamplerState.WM_clamp, mipmaps=False))
+    node.set_texture(_texture(panorama, mipmaps=False))
     node.set_two_sided(True)
     node.set_bin("fixed", 0)  # after all that may hide it
     return node
@@ -819,11 +854,11 @@ def _lamp_map(light: Light, still: Sequence[Placed]) -> core.Texture:
         window = total[rows, columns]
         y, x = np.ogrid[rows.start : rows.start + window.shape[0], columns.start : columns.start + window.shape[1]]
         square = ((x - column) / _LIGHT_MAP_SCALE[0]) ** 2 + ((y - row) / _LIGHT_MAP_SCALE[1]) ** 2
-        share = (lamp.height**2 / (square + lamp.height**2)) ** 1.5
-        window += share[..., None].astype(np.float32) * np.asarray(lamp.colour, np.float32)
+        fall = np.float32(lamp.height**2) / (square.astype(np.float32) + np.float32(lamp.height**2))
+        window += (fall * np.sqrt(fall))[..., None] * np.asarray(lamp.colour, np.float32)
     dark = light.on(np.array(((0.0, 0.0, 1.0),), np.float32))[0]
     levels = 255.0 * np.sqrt(np.minimum((total + dark) / (_brightest(light) + dark), 1.0) * _touched(still)[..., None])
-    return _texture(levels[::-1].astype(np.uint8), core.SamplerState.WM_clamp)
+    return _texture(levels[::-1].astype(np.uint8))
 
 
 def _light_map(light: Light, casters: Sequence[Mesh], still: Sequence[Placed], relief: Relief) -> core.Texture:
@@ -846,7 +881,7 @@ def _light_map(light: Light, casters: Sequence[Mesh], still: Sequence[Placed], r
         )
         levels = (255.0 * np.sqrt(np.clip(1.0 - lost, 0.0, 1.0))).astype(np.uint8)  # by the darkness of the shadow
         pixels = np.asarray(cv2.multiply(pixels, cv2.LUT(cv2.merge((dark, dark, dark)), levels[None]), scale=1.0 / 255.0))
-    return _texture(pixels[::-1], core.SamplerState.WM_clamp)
+    return _texture(pixels[::-1])
 
 
 def _thrown(light: Light, casters: Sequence[Mesh], relief: Relief) -> UInt8[np.ndarray, "rows columns"]:
