@@ -36,6 +36,8 @@ CAR, ROAD, PERSON = (LABEL_BY_NAME[name].label_id for name in ("car", "road", "p
 CANVAS = "document.querySelector('#canvas canvas')"
 PHOTO = "document.querySelector('#photo img')?.src"
 TOASTS = "[...document.querySelectorAll('.toast-body')].map(toast => toast.innerText).join()"
+START = "document.querySelector('#start input').value"
+SLIDER = "!!document.querySelector('#frame input')?.offsetParent"
 UPLOAD = "input[type=file][data-testid^='Upload a label map']"
 PARAMS = {
     "hardware": {"accelerator": "cpu", "devices": 1, "precision": "32-true", "workers": 0, "tracking": False},
@@ -223,10 +225,18 @@ def test_download_gives_label_ids(tab: "Browser", tmp_path: Path) -> None:
 
 
 def test_upload_of_a_label_map(tab: "Browser", tmp_path: Path) -> None:
+    """From then on the page names no frame of the data as what is painted on, until one is chosen again."""
+    open_blobs(tab)
+    tab.wait(SLIDER)
+    before = seen(tab)
     write_label(tmp_path / "mine.png", blobs(3))
     tab.choose_file(UPLOAD, tmp_path / "mine.png")
-    tab.wait(f"{CANVAS}.width", lambda width: width == SIZE[1])
+    tab.wait(START, lambda name: not name)
+    tab.wait(SLIDER, lambda there: not there)
     np.testing.assert_array_equal(seen(tab), PALETTE[blobs(3)])
+    choose(tab, "start", "prepared/streets")
+    tab.wait(SLIDER)
+    np.testing.assert_array_equal(seen(tab), before)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +267,8 @@ def test_checkpoint_and_noise(tab: "Browser") -> None:
 
 
 def test_own_photo_segmented_and_painted_on(tab: "Browser", tmp_path: Path) -> None:
+    open_blobs(tab)
+    tab.wait(SLIDER)
     tab.ask("[...document.querySelectorAll('button[role=tab]')].find(b => b.innerText.includes('Segment')).click()")
     write_image(tmp_path / "mine.jpg", np.random.default_rng(0).integers(256, size=(60, 90, 3), dtype=np.uint8))
     tab.wait("!!document.querySelector('#own input[type=file]')")
@@ -266,6 +278,7 @@ def test_own_photo_segmented_and_painted_on(tab: "Browser", tmp_path: Path) -> N
     tab.wait("document.querySelector('#take').disabled", lambda disabled: not disabled)
     tab.click("#take")
     tab.wait(f"{CANVAS}.width", lambda width: width == 90)
+    assert not tab.ask(SLIDER)
 
 
 def test_a_bad_photo_gets_a_message(tab: "Browser", tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ footer { display: none !important; }
 
 _NOTHING: Final = (None, "", gr.update(interactive=False), gr.update(interactive=False), None)
 """What :meth:`_Page.segment` gives without a photo."""
+_OWN_MAP: Final = (gr.update(value=None), gr.update(visible=False))
+"""What to start from and the slider over frames, where the map on the canvas is of neither."""
 
 
 def _told(function: Callable[..., Any], otherwise: Any = None) -> Callable[..., Any]:
@@ -81,7 +83,7 @@ class _Page:
 
     # --- Paint a street
 
-    def _frames(self, start: str) -> FrameSet | None:
+    def _frames(self, start: str | None) -> FrameSet | None:
         return read_frames(self.label_maps[start]) if start in self.label_maps else None
 
     def start(self, start: str) -> tuple[Any, str]:
@@ -97,8 +99,9 @@ class _Page:
             return to_text(empty_street(*self.size))
         return to_text(fit_map(frames.label(frames.frames[min(int(number), len(frames)) - 1])))
 
-    def upload_map(self, path: str) -> str:
-        return to_text(read_map(Path(path)))
+    def upload_map(self, path: str) -> tuple[Any, ...]:
+        """The map, and :data:`_OWN_MAP`."""
+        return to_text(read_map(Path(path))), *_OWN_MAP
 
     def paint(self, text: str, name: str | None, dropout: float, seed: float) -> tuple[Any, str]:
         """The photo, and what to say below it."""
@@ -211,7 +214,7 @@ def _build(page: _Page) -> gr.Blocks:
                         )
                         said = gr.Markdown(elem_id="said")
                         with gr.Row(elem_classes="low"):
-                            synthesizer = _choices("Painted by", list(page.synthesizers), elem_id="synthesizer")
+                            synthesizer = _choices("Painted by", list(page.synthesizers), scale=2, elem_id="synthesizer")
                             seed = gr.Number(
                                 1, label="Seed of the noise", precision=0, minimum=0, maximum=2**31 - 1, elem_id="seed"
                             )
@@ -246,7 +249,7 @@ def _build(page: _Page) -> gr.Blocks:
         quick: dict[str, Any] = {"show_progress": "hidden", **_QUEUE}
         start.input(_told(page.start), start, [number, canvas], **quick)
         number.input(_told(page.frame), [start, number], canvas, trigger_mode="always_last", **quick)
-        upload.upload(_told(page.upload_map), upload, canvas, **quick)
+        upload.upload(_told(page.upload_map), upload, [canvas, start, number], **quick)
         gr.on([canvas.change, seed.change, dropout.change], **painting)
         another.click(lambda: random.randrange(_SEEDS), outputs=seed, **quick)
         for event in (blocks.load, synthesizer.change):
@@ -258,7 +261,8 @@ def _build(page: _Page) -> gr.Blocks:
             "show_progress_on": both, **_QUEUE,
         }  # fmt: skip
         gr.on([own.change, segmenter.change, detector.change], **segmenting)
-        take.click(lambda text: (text, gr.Tabs(selected="paint")), segmented, [canvas, tabs], **quick)
+        # the list of what to start from keeps its value here, as Gradio gives a hidden one no other
+        take.click(lambda text: (text, _OWN_MAP[1], gr.Tabs(selected="paint")), segmented, [canvas, number, tabs], **quick)
     return blocks
 
 
