@@ -51,6 +51,14 @@ def test_each_stage_lists_exactly_the_code_that_it_imports() -> None:
             assert code.listed == code.needed, (path, code.stage)
 
 
+def test_all_pipelines_start_python_alike() -> None:
+    starts = set()
+    for path in pipelines(ROOT):
+        values = [entry for entry in YAML(typ="safe", pure=True).load(path)["vars"] if isinstance(entry, dict)]
+        starts |= {entry["python"] for entry in values if "python" in entry}
+    assert len(starts) == 1, starts
+
+
 def test_studies_describe_each_stage_and_see_no_target_annotations_but_those_about_the_target() -> None:
     for path in pipelines(ROOT)[1:]:
         values = "".join(file.read_text() for file in path.parent.glob("params.yaml"))
