@@ -99,7 +99,7 @@ def test_buildings_on_slopes_have_no_gap_below(streets: dict[Case, Street]) -> N
             if labels(placed) == {BUILDING} and min(placed.thing.footprint) > 4.0:
                 parts = placed.thing.at(placed.x, placed.y, placed.yaw, placed.z, placed.slope)
                 vertices = np.concatenate([part.mesh.vertices for part in parts])
-                sloping += abs(relief.slope(placed.y)) > 0.03
+                sloping += bool(abs(relief.slope(placed.y)) > 0.03)
                 assert vertices[:, 2].min() <= relief.at((vertices[:, 1].min(), vertices[:, 1].max())).min() + 0.15, case
     assert sloping > 10
 

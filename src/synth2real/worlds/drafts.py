@@ -84,7 +84,7 @@ class Draft:
         """
         heading = self.heading(along + 0.5 * MOMENTS * speed * float(np.cos(yaw))) + yaw
         velocity = (-speed * float(np.sin(heading)), speed * float(np.cos(heading)))
-        slope = self.plan.relief.slope(along) if speed == 0.0 else 0.0  # what moves is turned as it goes
+        slope = float(self.plan.relief.slope(along)) if speed == 0.0 else 0.0  # what moves is turned as it goes
         self._place(thing, across, along, heading, z, velocity, slope)
 
     def house(self, thing: SceneObject, across: float, along: float, yaw: float) -> None:

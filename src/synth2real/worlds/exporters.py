@@ -245,7 +245,7 @@ def _render_job(job: _Job, root: Path, settings: WorldSettings) -> list["_Frame"
     for number, view in enumerate(place.views):
         rendering = engine.render(view)
         if place.headlights:
-            rendering = rendering._replace(image=looks.headlit(rendering.image, view, place.scene.relief.slope(view.y)))
+            rendering = rendering._replace(image=looks.headlit(rendering.image, view, float(place.scene.relief.slope(view.y))))
         if look == "camera":
             rendering = _with_hood(rendering, job.place % _HOODS)
         rendering = rendering._replace(image=looks.finish(rng, look, rendering.image, place.exposure))

@@ -118,10 +118,10 @@ class Relief(NamedTuple):
         """Height of the ground at y = ``along``."""
         return np.asarray(np.interp(np.asarray(along, np.float64), self.along, self.height))
 
-    def slope(self, along: float) -> float:
+    def slope(self, along: Numbers) -> Float[np.ndarray, "*n"]:
         """Rise over run around y = ``along``."""
-        low, high = self.at((along - 1.0, along + 1.0)).tolist()
-        return float(high - low) / 2.0
+        middle = np.asarray(along, np.float64)
+        return np.asarray((self.at(middle + 1.0) - self.at(middle - 1.0)) / 2.0)
 
 
 FLAT: Final = Relief(np.zeros(1), np.zeros(1))
@@ -468,9 +468,8 @@ class _Moving:
         """Puts all where they are at that time, in seconds."""
         places = self._starts + time * self._velocities
         along = places[:, 1]
-        behind, below, before = self._relief.at(along - 1.0), self._relief.at(along), self._relief.at(along + 1.0)
-        places[:, 2] += below - self._relief.at(self._starts[:, 1])
-        pitches = np.degrees(np.arctan((before - behind) / 2.0))
+        places[:, 2] += self._relief.at(along) - self._relief.at(self._starts[:, 1])
+        pitches = np.degrees(np.arctan(self._relief.slope(along)))
         for nodes, place, pitch in zip(self._nodes, places.tolist(), pitches.tolist(), strict=True):
             for node in nodes:
                 node.set_pos_hpr(*place, 0.0, pitch, 0.0)

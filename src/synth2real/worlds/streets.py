@@ -106,7 +106,7 @@ def _view(draft: Draft, obstacles: _Obstacles, ego: float) -> View:
     yaw = draft.heading(along + 8.0) + float(rng.normal(0.0, 0.07))
     if rng.random() < (0.08 if plan.is_closed(along, 0.0) else 0.35):  # who turns looks around
         yaw += float(rng.uniform(-0.6, 0.6))
-    slope = plan.relief.slope(along)
+    slope = float(plan.relief.slope(along))
     return View(
         x=x,
         y=y,
